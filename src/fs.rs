@@ -1,0 +1,227 @@
+//! The only user of `std::fs`: every error names its path, gzip is known by content, writes are atomic.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorKind, Result};
+
+const CHUNK: usize = 256 << 10;
+
+/// Whether an existing output may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overwrite {
+    /// An existing file is an error.
+    #[default]
+    Refuse,
+    /// An existing file is replaced in one step.
+    Replace,
+}
+
+/// Turns an I/O error about an input into ours.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file",
+        io::ErrorKind::PermissionDenied => "reading is not permitted",
+        io::ErrorKind::UnexpectedEof => "the file ends too early",
+        _ => "cannot be read",
+    };
+    let out = Error::malformed(message).at(path);
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::UnexpectedEof => out,
+        _ => out.because(error),
+    }
+}
+
+/// Turns an I/O error about an output into ours.
+pub(crate) fn unwritable(path: &Path, error: io::Error) -> Error {
+    Error::new(ErrorKind::Output, "cannot be written").at(path).because(error)
+}
+
+/// Opens a regular file for reading.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    let file = File::open(path).map_err(|e| unreadable(path, e))?;
+    let meta = file.metadata().map_err(|e| unreadable(path, e))?;
+    if meta.is_dir() {
+        return Err(Error::unsupported("this is a folder, not a file").at(path));
+    }
+    Ok(file)
+}
+
+/// Size of a file in bytes.
+pub(crate) fn size(path: &Path) -> Result<u64> {
+    std::fs::metadata(path).map(|m| m.len()).map_err(|e| unreadable(path, e))
+}
+
+/// True when something is at `path`.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// True when a folder is at `path`.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// All bytes of a file of at most `max` bytes.
+pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let file = open(path)?;
+    let len = file.metadata().map_err(|e| unreadable(path, e))?.len();
+    if len > max {
+        return Err(Error::limit(format!("the file has {len} bytes, more than the limit of {max}")).at(path));
+    }
+    let mut bytes = Vec::new();
+    let read = file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| unreadable(path, e))?;
+    if read as u64 > max {
+        return Err(Error::limit(format!("the file has more than the limit of {max} bytes")).at(path));
+    }
+    Ok(bytes)
+}
+
+/// A stream over a file's content, inflated when the content is gzip (all members, CRC checked at each end).
+pub(crate) struct Content {
+    /// The bytes, inflated.
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// True when the file is compressed.
+    pub(crate) gzip: bool,
+    /// Bytes of the file as stored.
+    pub(crate) stored: u64,
+}
+
+/// Opens a file and sniffs gzip by its first two bytes.
+pub(crate) fn content(path: &Path) -> Result<Content> {
+    let file = open(path)?;
+    let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
+    let mut buffered = BufReader::with_capacity(CHUNK, file);
+    let gzip = buffered.fill_buf().map_err(|e| unreadable(path, e))?.starts_with(&[0x1f, 0x8b]);
+    let reader: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    Ok(Content { reader, gzip, stored })
+}
+
+/// Lower-case hex SHA-256 of a file's bytes as stored.
+pub(crate) fn sha256(path: &Path) -> Result<String> {
+    let mut file = open(path)?;
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read(&mut chunk).map_err(|e| unreadable(path, e))? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&chunk[..n]),
+        }
+    }
+}
+
+/// Lower-case hex SHA-256 of bytes.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Fails with [`ErrorKind::Usage`] when `path` exists and must not be replaced.
+pub(crate) fn check_output(path: &Path, overwrite: Overwrite) -> Result<()> {
+    if overwrite == Overwrite::Refuse && exists(path) {
+        return Err(Error::usage("the output exists already").at(path).hint("choose another name or give --overwrite"));
+    }
+    if is_dir(path) {
+        return Err(Error::usage("the output is a folder").at(path).hint("name a file in it"));
+    }
+    let folder = parent(path);
+    if !is_dir(&folder) {
+        return Err(Error::new(ErrorKind::Output, "the folder of the output does not exist").at(path));
+    }
+    Ok(())
+}
+
+fn parent(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Writes a file through a temporary sibling: flushed, synced, renamed; nothing is left behind on failure.
+pub(crate) fn write_atomic(
+    path: &Path,
+    overwrite: Overwrite,
+    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+) -> Result<()> {
+    check_output(path, overwrite)?;
+    let temporary =
+        tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
+    let mut writer = BufWriter::with_capacity(CHUNK, temporary.as_file());
+    write(&mut writer)?;
+    writer.flush().map_err(|e| unwritable(path, e))?;
+    drop(writer);
+    temporary.as_file().sync_all().map_err(|e| unwritable(path, e))?;
+    set_default_permissions(temporary.as_file(), path)?;
+    let result = match overwrite {
+        Overwrite::Refuse => temporary.persist_noclobber(path),
+        Overwrite::Replace => temporary.persist(path),
+    };
+    result.map(drop).map_err(|e| match e.error.kind() {
+        io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(path),
+        _ => unwritable(path, e.error),
+    })
+}
+
+/// Temporary files are private; an output gets the permissions of an ordinary new file.
+#[cfg(unix)]
+fn set_default_permissions(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = path.metadata().map_or(0o644, |m| m.permissions().mode() & 0o777);
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(|e| unwritable(path, e))
+}
+
+#[cfg(not(unix))]
+fn set_default_permissions(_: &File, _: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// Removes an output that turned out to be wrong.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    std::fs::remove_file(path).map_err(|e| unwritable(path, e))
+}
+
+/// Makes a folder and its parents.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| unwritable(path, e))
+}
+
+/// The entries of a folder, sorted by name.
+pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path).map_err(|e| unreadable(path, e))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|e| unreadable(path, e))?;
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_nothing_and_a_good_one_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.bin");
+        let failed = write_atomic(&path, Overwrite::Refuse, |w| {
+            w.write_all(b"half").map_err(|e| unwritable(&path, e))?;
+            Err(Error::internal("stop"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(list(dir.path()).unwrap().len(), 0);
+        write_atomic(&path, Overwrite::Refuse, |w| w.write_all(b"all").map_err(|e| unwritable(&path, e))).unwrap();
+        assert_eq!(read(&path, 10).unwrap(), b"all");
+        let again = write_atomic(&path, Overwrite::Refuse, |_| Ok(())).unwrap_err();
+        assert_eq!(again.kind(), ErrorKind::Usage);
+        assert_eq!(read(&path, 2).unwrap_err().kind(), ErrorKind::Limit);
+    }
+}
