@@ -1,0 +1,18 @@
+//! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
+
+mod support;
+
+/// Every `.rs` file of this folder is declared in `main.rs`, so that no test is silently left out.
+#[test]
+fn no_test_file_is_forgotten() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(stem) = name.strip_suffix(".rs").filter(|stem| *stem != "main") else { continue };
+        assert!(main.contains(&format!("mod {stem};")), "tests/it/{name} is not declared in tests/it/main.rs");
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
