@@ -170,6 +170,23 @@ pub(crate) fn write_atomic(
     })
 }
 
+/// Writes bytes through [`write_atomic`].
+pub(crate) fn write_bytes(path: &Path, overwrite: Overwrite, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, overwrite, |writer| writer.write_all(bytes).map_err(|e| unwritable(path, e)))
+}
+
+/// Writes a text that ends in a line break.
+pub(crate) fn write_text(path: &Path, overwrite: Overwrite, text: &str) -> Result<()> {
+    write_bytes(path, overwrite, format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// Peak resident memory of this process in bytes, where the system says.
+pub(crate) fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
 /// Temporary files are private; an output gets the permissions of an ordinary new file.
 #[cfg(unix)]
 fn set_default_permissions(file: &File, path: &Path) -> Result<()> {

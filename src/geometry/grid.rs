@@ -187,16 +187,26 @@ impl Grid {
     /// [`crate::ErrorKind::Usage`] when a spacing is not positive; as [`Grid::new`].
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded below")]
     pub fn respaced(&self, spacing: [f64; 3], rule: GridRule) -> Result<Self> {
+        let old = self.spacing();
+        let count = |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
+        let laid = self.laid(spacing, [count(0), count(1), count(2)], rule)?;
+        match rule {
+            GridRule::HalfPixel | GridRule::Corner => self.resized(laid.shape, rule),
+            GridRule::FirstVoxel | GridRule::Centre => Ok(laid),
+        }
+    }
+
+    /// `shape` voxels of exactly `spacing` mm along the same axes, placed by `rule`: under [`GridRule::HalfPixel`] the
+    /// first edge of the field of view stays, under [`GridRule::Centre`] its centre, else the first voxel centre.
+    ///
+    /// # Errors
+    /// As [`Grid::respaced`].
+    pub fn laid(&self, spacing: [f64; 3], shape: [usize; 3], rule: GridRule) -> Result<Self> {
         if spacing.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(Error::usage(format!("a spacing of {spacing:?} mm is not positive")));
         }
         let old = self.spacing();
-        let ratio = [0, 1, 2].map(|axis| spacing[axis] / old[axis]);
-        let shape = [0, 1, 2].map(|axis| (float(self.shape[axis]) / ratio[axis]).round().clamp(1.0, 1e9) as usize);
-        match rule {
-            GridRule::HalfPixel | GridRule::Corner => self.resized(shape, rule),
-            GridRule::FirstVoxel | GridRule::Centre => self.scaled(ratio, shape, rule),
-        }
+        self.scaled([0, 1, 2].map(|axis| spacing[axis] / old[axis]), shape, rule)
     }
 
     /// `shape` voxels of `ratio` old voxels each, placed by `rule`.

@@ -48,6 +48,26 @@ pub struct Backend {
     pub precision: Precision,
 }
 
+impl Backend {
+    /// An engine that is linked in: no library to name.
+    #[must_use]
+    pub fn new(
+        engine: impl Into<String>,
+        version: impl Into<String>,
+        provider: impl Into<String>,
+        precision: Precision,
+    ) -> Self {
+        Self {
+            engine: engine.into(),
+            version: version.into(),
+            library: None,
+            library_sha256: None,
+            provider: provider.into(),
+            precision,
+        }
+    }
+}
+
 /// Borrowed row-major `f32` values of a shape.
 #[derive(Debug, Clone, Copy)]
 pub struct TensorView<'a> {
