@@ -10,5 +10,6 @@ mod source;
 mod volume;
 
 pub use label_map::{Label, LabelMap, LabelTable, TermCode};
+pub(crate) use permute::permute_into;
 pub use source::{NiftiSource, Source, SourceKind};
 pub use volume::Volume;
