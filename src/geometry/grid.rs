@@ -1,6 +1,6 @@
 //! Shape and affine without voxels.
 
-use super::{Affine, AxisMap, Orientation, Region};
+use super::{Affine, AxisMap, Orientation, Region, float};
 use crate::error::{Error, Result};
 
 /// How a grid of another spacing or shape is laid over the old one.
@@ -32,11 +32,6 @@ pub enum GridRule {
 pub struct Grid {
     shape: [usize; 3],
     affine: Affine,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
-fn float(n: usize) -> f64 {
-    n as f64
 }
 
 impl Grid {
