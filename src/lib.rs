@@ -4,6 +4,7 @@ mod fs;
 pub mod geometry;
 pub mod inference;
 pub mod limits;
+pub mod model;
 pub mod volume;
 
 pub use error::{Error, ErrorKind, Result, Warning};
