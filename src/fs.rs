@@ -210,6 +210,31 @@ pub(crate) fn make_dir(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|e| unwritable(path, e))
 }
 
+/// The same file by its absolute path without links.
+pub(crate) fn canonical(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|e| unreadable(path, e))
+}
+
+/// Time of the last change, in nanoseconds since 1970; 0 where the system does not say.
+pub(crate) fn modified(path: &Path) -> Result<u64> {
+    let meta = std::fs::metadata(path).map_err(|e| unreadable(path, e))?;
+    let since = meta.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    Ok(since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0))
+}
+
+/// A new private folder inside `parent`, removed when dropped.
+pub(crate) fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(".unet-vol-").tempdir_in(parent).map_err(|e| unwritable(parent, e))
+}
+
+/// Puts a folder in the place of `target` by renaming it, which must not leave the file system.
+pub(crate) fn replace_folder(folder: &Path, target: &Path) -> Result<()> {
+    if exists(target) {
+        std::fs::remove_dir_all(target).map_err(|e| unwritable(target, e))?;
+    }
+    std::fs::rename(folder, target).map_err(|e| unwritable(target, e))
+}
+
 /// The entries of a folder, sorted by name.
 pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path).map_err(|e| unreadable(path, e))?;

@@ -2,9 +2,27 @@
 //!
 //! A tensor `[N, C, k, j, i]` is row-major, so its last axis is the fastest: exactly the memory of a volume.
 
+#[cfg(any(feature = "onnxruntime", feature = "openvino"))]
+mod binding;
+mod dispatch;
+mod engines;
+pub mod library;
+mod model_file;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
+#[cfg(feature = "openvino")]
+mod openvino;
+mod survey;
+mod verify;
+
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub use engines::{Device, EngineChoice, Options, open};
+pub use model_file::ModelFile;
+pub use survey::{EngineStatus, survey};
+pub use verify::{MIN_AGREEMENT, Reference, Subject, Verification, verify};
 
 use crate::error::Result;
 
@@ -18,7 +36,7 @@ pub struct TensorInfo {
 }
 
 /// Arithmetic of the network. Scores that leave a predictor are always `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Precision {

@@ -1,6 +1,8 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
+mod architecture;
 mod resample;
+mod runtimes;
 mod support;
 mod tiling;
 

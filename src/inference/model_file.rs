@@ -1,0 +1,64 @@
+//! The model that an engine opens.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::limits::MIB;
+
+/// Largest model file that is read into memory: a protocol buffer has at most 2 GiB.
+const MAX_MODEL_BYTES: u64 = 2048 * MIB;
+
+/// An ONNX model: a file, or bytes with a name for messages.
+#[derive(Debug, Clone, Copy)]
+pub enum ModelFile<'a> {
+    /// A file; weights may lie in files beside it.
+    Path(&'a Path),
+    /// The content of a file.
+    Bytes {
+        /// Name for messages.
+        name: &'a str,
+        /// The whole file.
+        bytes: &'a [u8],
+    },
+}
+
+impl ModelFile<'_> {
+    /// The content.
+    ///
+    /// # Errors
+    /// As for reading a file of at most 2 GiB.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Path(path) => fs::read(path, MAX_MODEL_BYTES).map(Cow::Owned),
+            Self::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// SHA-256 of the content, in lower-case hex.
+    ///
+    /// # Errors
+    /// As for reading the file.
+    pub fn sha256(&self) -> Result<String> {
+        match self {
+            Self::Path(path) => fs::sha256(path),
+            Self::Bytes { bytes, .. } => Ok(fs::sha256_of(bytes)),
+        }
+    }
+
+    pub(super) fn error(&self, message: impl Into<String>) -> Error {
+        self.name_in(Error::model(message))
+    }
+
+    pub(super) fn unsupported(&self, message: impl Into<String>) -> Error {
+        self.name_in(Error::unsupported(message))
+    }
+
+    pub(super) fn name_in(&self, error: Error) -> Error {
+        match self {
+            Self::Path(path) => error.at(path),
+            Self::Bytes { name, .. } => error.at(name),
+        }
+    }
+}
