@@ -4,6 +4,7 @@ mod fs;
 pub mod geometry;
 pub mod inference;
 pub mod limits;
+pub mod report;
 pub mod tiling;
 pub mod volume;
 
