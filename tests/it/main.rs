@@ -1,7 +1,9 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
 mod architecture;
+mod report;
 mod resample;
+#[cfg(all(feature = "onnxruntime", feature = "openvino"))]
 mod runtimes;
 mod support;
 mod tiling;

@@ -13,6 +13,8 @@
 //! | may tiles be run in another order? | yes: the same bytes where they abut, the same to rounding where they overlap |
 //! | may planes leave early? | yes: below `finished_before` no later tile writes |
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -230,10 +232,10 @@ fn slices_across_any_axis_with_neighbors_and_batches() {
                 patch[s * plane..(s + 1) * plane].to_vec()
             };
             let out = stitched(&layout, &source, &pick, 0..layout.len());
-            for n in 0..out.len() {
+            for (n, value) in out.into_iter().enumerate() {
                 let mut at = [n % 5, n / 5 % 6, n / 30];
                 at[axis.index()] = (at[axis.index()] + s).saturating_sub(1).min(count - 1);
-                assert_eq!(out[n], source[at[0] + 5 * (at[1] + 6 * at[2])], "{axis:?} neighbor {s} voxel {n}");
+                assert_eq!(value, source[at[0] + 5 * (at[1] + 6 * at[2])], "{axis:?} neighbor {s} voxel {n}");
             }
         }
     }
