@@ -1,8 +1,10 @@
 //! Scans to label volumes.
 pub mod error;
+pub mod evaluate;
 mod fs;
 pub mod geometry;
 pub mod inference;
+pub mod labels;
 pub mod limits;
 pub mod volume;
 

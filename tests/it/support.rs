@@ -21,3 +21,9 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     eprintln!("skipped: {} is not there", file.display());
     None
 }
+
+/// Runs `work` on a pool of that many threads.
+#[allow(dead_code, reason = "which helper is used depends on the features built")]
+pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
