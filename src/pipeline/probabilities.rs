@@ -4,13 +4,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
 use super::stitch::Slab;
 use crate::error::{Error, ErrorKind, Result};
 use crate::geometry::Grid;
+use crate::labels::Activation;
 use crate::limits;
-use crate::model::Activation;
 use crate::resample::{self, ResampleOptions};
 use crate::volume::Volume;
 
@@ -32,15 +30,15 @@ impl Probabilities {
     }
 
     /// Appends finished planes.
-    pub(super) fn push(&self, slab: Slab<'_>) -> Result<()> {
+    pub(super) fn push(&self, slab: &Slab<'_>) -> Result<()> {
         let plane = self.plane();
         let mut values = limits::zeroed(self.classes * plane, "a plane of probabilities")?;
         let mut file = self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))?;
         for p in 0..slab.planes {
-            values.par_chunks_mut(plane).enumerate().for_each(|(class, out)| {
-                out.copy_from_slice(&slab.data[class * slab.class_stride + p * plane..][..plane]);
-            });
-            activate(&mut values, plane, self.activation);
+            for (out, class) in values.chunks_mut(plane).zip(slab.data.chunks(slab.class_stride)) {
+                out.copy_from_slice(&class[p * plane..][..plane]);
+            }
+            self.activation.apply(&mut values, self.classes)?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
             file.write_all(&bytes).map_err(|e| failed("written", e))?;
         }
@@ -83,31 +81,6 @@ fn failed(what: &str, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Output, format!("the temporary file of probabilities cannot be {what}")).because(error)
 }
 
-/// Applies `activation` in place to `[classes][plane]` scores.
-fn activate(values: &mut [f32], plane: usize, activation: Activation) {
-    match activation {
-        Activation::None => {}
-        Activation::Sigmoid => values.par_iter_mut().for_each(|v| *v = 1.0 / (1.0 + (-*v).exp())),
-        Activation::Softmax => softmax(values, plane),
-    }
-}
-
-/// Softmax over classes, shifted by the largest score so that nothing overflows.
-fn softmax(values: &mut [f32], plane: usize) {
-    let mut largest = vec![f32::NEG_INFINITY; plane];
-    for class in values.chunks(plane) {
-        largest.iter_mut().zip(class).for_each(|(m, &v)| *m = m.max(v));
-    }
-    let mut sum = vec![0.0_f32; plane];
-    for class in values.chunks_mut(plane) {
-        for ((v, &m), s) in class.iter_mut().zip(&largest).zip(&mut sum) {
-            *v = (*v - m).exp();
-            *s += *v;
-        }
-    }
-    values.par_chunks_mut(plane).for_each(|class| class.iter_mut().zip(&sum).for_each(|(v, &s)| *v /= s));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,8 +90,8 @@ mod tests {
     fn softmax_sums_to_one_and_comes_back_in_place() {
         let grid = Grid::new([3, 2, 2], Affine::identity()).unwrap();
         let store = Probabilities::new(grid, 2, Activation::Softmax).unwrap();
-        let data: Vec<f32> = (0..24).map(|v| v as f32 * 50.0).collect();
-        store.push(Slab { data: &data, class_stride: 12, first: 0, planes: 2 }).unwrap();
+        let mut data: Vec<f32> = (0..24).map(|v| v as f32 * 50.0).collect();
+        store.push(&Slab { data: &mut data, class_stride: 12, first: 0, planes: 2 }).unwrap();
         let (a, b) = (store.on_grid(0, &grid).unwrap(), store.on_grid(1, &grid).unwrap());
         assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a + b - 1.0).abs() < 1e-6));
         assert!(b.data().iter().all(|&v| v > 0.999));

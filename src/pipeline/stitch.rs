@@ -5,18 +5,42 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::labels::Activation;
 use crate::limits;
 use crate::tiling::{Layout, Row, Tile};
 
 /// Scores of some neighboring planes of the working grid.
 ///
 /// Class `c` of plane `first + p` is `data[c * class_stride + p * plane..][..plane]`, i fastest.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Slab<'a> {
-    pub(super) data: &'a [f32],
+    pub(super) data: &'a mut [f32],
     pub(super) class_stride: usize,
     pub(super) first: usize,
     pub(super) planes: usize,
+}
+
+impl Slab<'_> {
+    /// Replaces scores by what `activation` makes of them.
+    pub(super) fn activate(&mut self, activation: Activation, classes: usize, plane: usize) -> Result<()> {
+        if activation == Activation::None {
+            return Ok(());
+        }
+        let len = self.planes * plane;
+        if self.class_stride == len {
+            return activation.apply(&mut self.data[..classes * len], classes);
+        }
+        // Classes lie apart: they are brought together for the call.
+        let mut packed = limits::zeroed(classes * len, "a slab of probabilities")?;
+        for (to, from) in packed.chunks_mut(len).zip(self.data.chunks(self.class_stride)) {
+            to.copy_from_slice(&from[..len]);
+        }
+        activation.apply(&mut packed, classes)?;
+        for (from, to) in packed.chunks(len).zip(self.data.chunks_mut(self.class_stride)) {
+            to[..len].copy_from_slice(from);
+        }
+        Ok(())
+    }
 }
 
 /// Adds up tiles of one layout, in its order.
@@ -91,7 +115,7 @@ impl Stitcher {
                 sum.iter_mut().zip(total).for_each(|(sum, &total)| *sum /= total);
             });
         }
-        take(Slab { data: &self.scores, class_stride, first: self.first, planes })?;
+        take(Slab { data: &mut self.scores, class_stride, first: self.first, planes })?;
         self.scores.par_chunks_mut(class_stride).for_each(|sum| slide(sum, len));
         if self.weights.is_some() {
             slide(&mut self.total, len);

@@ -1,8 +1,13 @@
 //! The grid on which a network works, and the study brought onto it.
 
-use crate::error::Result;
-use crate::geometry::Grid;
+use std::borrow::Cow;
+
+use crate::error::{Result, Warning};
+use crate::geometry::{Field, Grid, Region};
+use crate::intensity::{NonFinitePolicy, replace_non_finite};
 use crate::model::ModelSpec;
+use crate::resample::resample;
+use crate::volume::Volume;
 
 /// The grid that `spec` asks for over a source, in the axis order whose memory is the tensor's.
 ///
@@ -28,6 +33,57 @@ pub(super) fn working_grid(spec: &ModelSpec, source: &Grid) -> Result<Grid> {
         (None, Some(spacing)) => oriented.respaced(spacing, grid.rule),
         (None, None) => Ok(oriented),
     }
+}
+
+/// The channels on the working grid, normalized and cropped to the box that is fed; `None` where the box is empty.
+pub(super) fn prepare(
+    spec: &ModelSpec,
+    channels: &[Volume],
+    working: &Grid,
+    warnings: &mut Vec<Warning>,
+) -> Result<Option<Vec<Volume>>> {
+    let field = Field::of(working, channels[0].grid())?;
+    let mut fed = Vec::with_capacity(channels.len());
+    for (channel, description) in channels.iter().zip(&spec.input.channels) {
+        let normalization = description.normalize.as_ref().unwrap_or(&spec.input.normalize);
+        let finite = finite(channel, normalization.non_finite, warnings)?;
+        let mut volume = resample(&finite, working, &spec.resample)?;
+        let report = normalization.apply_to(&mut volume, Some(&field))?;
+        warnings.extend(report.warnings());
+        fed.push(volume);
+    }
+    let Some(crop) = spec.input.crop else { return Ok(Some(fed)) };
+    match box_above(&fed[0], crop.threshold, crop.margin) {
+        None => Ok(None),
+        Some(region) => fed.iter().map(|volume| volume.cropped(region)).collect::<Result<_>>().map(Some),
+    }
+}
+
+/// The channel with values that are not finite replaced: an interpolation would spread them.
+fn finite<'a>(channel: &'a Volume, policy: NonFinitePolicy, warnings: &mut Vec<Warning>) -> Result<Cow<'a, Volume>> {
+    if channel.data().iter().all(|v| v.is_finite()) {
+        return Ok(Cow::Borrowed(channel));
+    }
+    let mut copy = channel.clone();
+    let report = replace_non_finite(copy.data_mut(), policy)?;
+    warnings.extend(report.warnings());
+    Ok(Cow::Owned(copy))
+}
+
+/// The box of voxels above a threshold, grown by `margin`; `None` where there is none.
+fn box_above(volume: &Volume, threshold: f32, margin: usize) -> Option<Region> {
+    let shape = volume.grid().shape();
+    let (mut start, mut end) = (shape, [0; 3]);
+    for (row, values) in volume.data().chunks(shape[0]).enumerate() {
+        let Some(first) = values.iter().position(|&v| v > threshold) else { continue };
+        let last = values.iter().rposition(|&v| v > threshold).unwrap_or(first);
+        let (j, k) = (row % shape[1], row / shape[1]);
+        for (axis, (low, high)) in [(first, last), (j, j), (k, k)].into_iter().enumerate() {
+            start[axis] = start[axis].min(low);
+            end[axis] = end[axis].max(high + 1);
+        }
+    }
+    (start[0] < end[0]).then(|| Region::new(start, end).grown(margin, shape))
 }
 
 /// The least number of voxels of `spacing` that covers the field of view and is a multiple of `multiple`.

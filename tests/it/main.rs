@@ -1,6 +1,8 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
 mod architecture;
+mod components;
+mod evaluate;
 mod report;
 mod resample;
 #[cfg(all(feature = "onnxruntime", feature = "openvino"))]
