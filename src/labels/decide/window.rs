@@ -1,0 +1,94 @@
+//! The planes of scores that are at hand: the slab that just arrived and the one plane kept from before.
+
+use rayon::prelude::*;
+
+use super::rule::Contests;
+
+/// The last plane of the slab before.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// `[classes, nj, ni]`.
+    pub(super) scores: Vec<f32>,
+    /// What its voxels would be decided to be.
+    pub(super) codes: Vec<u16>,
+}
+
+impl Kept {
+    /// Keeps the last plane of a slab of `depth` planes.
+    pub(super) fn keep(&mut self, slab: &[f32], codes: &[u16], depth: usize) {
+        let plane = self.codes.len();
+        for (kept, class) in self.scores.chunks_mut(plane).zip(slab.chunks(depth * plane)) {
+            kept.copy_from_slice(&class[(depth - 1) * plane..]);
+        }
+        self.codes.copy_from_slice(&codes[(depth - 1) * plane..]);
+    }
+}
+
+/// Read access to planes by index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<'a> {
+    /// Voxels of a plane.
+    pub(super) plane: usize,
+    pub(super) kept: &'a Kept,
+    /// `[classes, depth, nj, ni]`.
+    pub(super) slab: &'a [f32],
+    /// `[depth, nj, ni]`.
+    pub(super) codes: &'a [u16],
+    /// Index of the slab's first plane.
+    pub(super) first: usize,
+    pub(super) depth: usize,
+}
+
+impl<'a> Window<'a> {
+    /// Scores of a class in plane `k`, which is at hand.
+    #[inline]
+    pub(super) fn scores(&self, k: usize, class: u16) -> &'a [f32] {
+        let class = usize::from(class);
+        match k.checked_sub(self.first) {
+            Some(at) => &self.slab[(class * self.depth + at) * self.plane..][..self.plane],
+            None => &self.kept.scores[class * self.plane..][..self.plane],
+        }
+    }
+
+    /// Codes of plane `k`, which is at hand.
+    #[inline]
+    pub(super) fn codes(&self, k: usize) -> &'a [u16] {
+        match k.checked_sub(self.first) {
+            Some(at) => &self.codes[at * self.plane..][..self.plane],
+            None => &self.kept.codes,
+        }
+    }
+
+    /// The last plane at hand.
+    pub(super) fn last(&self) -> usize {
+        self.first + self.depth - 1
+    }
+}
+
+/// Decides every voxel of a slab `[classes, voxels]` from its own scores.
+pub(super) fn decide_voxels(contests: &Contests, slab: &[f32], codes: &mut [u16]) {
+    const STRETCH: usize = 2048;
+    let voxels = codes.len();
+    codes.par_chunks_mut(STRETCH).enumerate().for_each(|(n, codes)| {
+        let mut best = [f32::NEG_INFINITY; STRETCH];
+        let mut winner = [u32::from(contests.start); STRETCH];
+        for contest in &contests.list {
+            let class = u32::from(contest.class);
+            let scores = &slab[usize::from(contest.class) * voxels + n * STRETCH..][..codes.len()];
+            if let Some(bound) = contest.bound {
+                for (winner, &score) in winner.iter_mut().zip(scores) {
+                    *winner = if score > bound { class } else { *winner };
+                }
+            } else {
+                for ((winner, best), &score) in winner.iter_mut().zip(&mut best).zip(scores) {
+                    let wins = score > *best;
+                    *best = if wins { score } else { *best };
+                    *winner = if wins { class } else { *winner };
+                }
+            }
+        }
+        for (code, winner) in codes.iter_mut().zip(winner) {
+            *code = u16::try_from(winner).unwrap_or(u16::MAX);
+        }
+    });
+}
