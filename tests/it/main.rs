@@ -3,6 +3,7 @@
 mod architecture;
 mod components;
 mod evaluate;
+mod graph;
 mod report;
 mod resample;
 #[cfg(all(feature = "onnxruntime", feature = "openvino"))]
