@@ -1,10 +1,11 @@
-<<<<<<< HEAD
-//! Label maps after the network: connected components, filters, holes, instances and statistics.
+//! From scores to labels, and label maps afterwards: components, filters, holes, instances and statistics.
 //!
-//! Everything here works on *runs*, the stretches of equal id along i, and touches single voxels only where an id
+//! Label maps are worked on as *runs*, the stretches of equal id along i; single voxels are touched only where an id
 //! changes. Results do not depend on the number of threads.
 
+mod activation;
 mod components;
+pub mod decide;
 pub(crate) mod distance;
 mod fill;
 mod filters;
@@ -12,17 +13,10 @@ mod instances;
 pub(crate) mod runs;
 mod statistics;
 
+pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
+pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess};
 pub use instances::{InstanceOptions, InstanceOrder, Instances, instances};
 pub use runs::LabelId;
 pub use statistics::{Intensity, LabelStatistics, Statistics, statistics};
-=======
-//! From scores to labels, and what is done with labels afterwards.
-
-mod activation;
-pub mod decide;
-
-pub use activation::Activation;
-pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
->>>>>>> numerics

@@ -22,7 +22,6 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-<<<<<<< HEAD
 /// A JSON file.
 #[allow(dead_code, reason = "which helper is used depends on the features built")]
 pub(crate) fn json(path: PathBuf) -> serde_json::Value {
@@ -44,10 +43,10 @@ pub(crate) fn floats(value: &serde_json::Value) -> Vec<f32> {
 pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-=======
+}
+
 /// Runs `work` on a pool of that many threads.
 #[allow(dead_code, reason = "which helper is used depends on the features built")]
 pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
->>>>>>> components
 }
