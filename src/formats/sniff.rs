@@ -114,7 +114,7 @@ fn is_mgh(bytes: &[u8]) -> bool {
 }
 
 fn is_meta_image(bytes: &[u8]) -> bool {
-    is_text(&bytes[..bytes.len().min(64)])
+    is_text(&bytes[..bytes.len().min(32)])
         && (contains(bytes, b"ndims") || contains(bytes, b"objecttype"))
         && (contains(bytes, b"dimsize") || contains(bytes, b"elementtype") || contains(bytes, b"objecttype"))
 }

@@ -1,5 +1,7 @@
-//! Label names in a header extension: the XML label table of Caret and Connectome Workbench (extension code 30), which
-//! TotalSegmentator writes too (with code 0) and reads from the first extension.
+//! Label names in a header extension: the XML label table of Caret.
+//!
+//! Connectome Workbench reads the first extension with code 30. TotalSegmentator, whose files have the same XML under code
+//! 0, reads the first of all, through a function of nibabel that refuses code 30. So the table is written twice.
 
 use std::fmt::Write;
 
@@ -7,8 +9,8 @@ use super::extensions::Extension;
 use crate::error::Warning;
 use crate::volume::{Label, LabelTable};
 
-/// `NIFTI_ECODE_CARET`.
-const CODE: i32 = 30;
+/// `NIFTI_ECODE_IGNORE`, for TotalSegmentator, and `NIFTI_ECODE_CARET`, for Connectome Workbench.
+const CODES: [i32; 2] = [0, 30];
 
 /// True when the extension is a label table.
 pub(super) fn is_table(extension: &Extension) -> bool {
@@ -26,10 +28,10 @@ pub(super) fn read(extensions: &[Extension], warnings: &mut Vec<Warning>) -> Lab
     })
 }
 
-/// The extension for a table; `None` when it is empty.
-pub(super) fn write(table: &LabelTable) -> Option<Extension> {
+/// The extensions for a table; none when it is empty.
+pub(super) fn write(table: &LabelTable) -> Vec<Extension> {
     if table.labels().is_empty() {
-        return None;
+        return Vec::new();
     }
     let mut xml = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CaretExtension>\n<VolumeInformation Index=\"0\">\n<LabelTable>\n",
@@ -51,7 +53,7 @@ pub(super) fn write(table: &LabelTable) -> Option<Extension> {
     // Spaces instead of zero bytes up to a multiple of 16: those belong to no XML document.
     let padded = (xml.len() + 8).next_multiple_of(16) - 8;
     xml.extend(std::iter::repeat_n(' ', padded - xml.len()));
-    Some((CODE, xml.into_bytes()))
+    CODES.map(|code| (code, xml.clone().into_bytes())).into()
 }
 
 /// The labels of the first table in an XML text; background and ids that do not fit are left out.
@@ -116,13 +118,16 @@ mod tests {
             label(65_535, "Großhirn &amp; Rest", [128, 127, 1]),
         ];
         let table = LabelTable::new(labels).unwrap();
-        let extension = write(&table).unwrap();
-        assert_eq!((extension.0, (extension.1.len() + 8) % 16), (30, 0));
-        assert!(is_table(&extension));
+        let mut extensions = write(&table);
+        for (extension, code) in extensions.iter().zip([0, 30]) {
+            assert_eq!((extension.0, (extension.1.len() + 8) % 16), (code, 0));
+            assert!(is_table(extension));
+        }
+        extensions.insert(0, (6, b"else".to_vec()));
         let mut warnings = Vec::new();
-        assert_eq!(read(&[(6, b"else".to_vec()), extension], &mut warnings), table);
+        assert_eq!(read(&extensions, &mut warnings), table);
         assert!(warnings.is_empty());
-        assert!(write(&LabelTable::default()).is_none());
+        assert!(write(&LabelTable::default()).is_empty());
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn new_extensions(old: &[Extension], same_grid: bool, meaning: &Meaning) -> Vec<
         .filter(|extension| !(own_table && label_table::is_table(extension)) && (same_grid || extension.0 != AFNI));
     let table = match meaning {
         Meaning::Labels(table) => label_table::write(table),
-        _ => None,
+        _ => Vec::new(),
     };
     table.into_iter().chain(kept.cloned()).collect()
 }
