@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +28,7 @@ pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
         io::ErrorKind::NotFound => "there is no such file",
         io::ErrorKind::PermissionDenied => "reading is not permitted",
         io::ErrorKind::UnexpectedEof => "the file ends too early",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the compressed data is damaged",
         _ => "cannot be read",
     };
     let out = Error::malformed(message).at(path);
@@ -123,8 +124,47 @@ pub(crate) fn content(path: &Path) -> Result<Content> {
     let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
     let mut buffered = BufReader::with_capacity(CHUNK, file);
     let gzip = buffered.fill_buf().map_err(|e| unreadable(path, e))?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    let reader: Box<dyn Read + Send> = if gzip { Box::new(Members::new(buffered)) } else { Box::new(buffered) };
     Ok(Content { reader, gzip, stored })
+}
+
+/// Gzip members read as one stream; zero bytes after a member are padding, anything else that is no member is an error
+/// (RFC 1952, section 2.2; tapes and some copy tools pad with zeros).
+struct Members(GzDecoder<Box<dyn BufRead + Send>>);
+
+impl Members {
+    fn new(input: impl BufRead + Send + 'static) -> Self {
+        Self(GzDecoder::new(Box::new(input)))
+    }
+
+    /// Moves on to the next member; false at the end of the file.
+    fn next_member(&mut self) -> io::Result<bool> {
+        let input = self.0.get_mut();
+        loop {
+            let buffer = input.fill_buf()?;
+            let (len, zeros) = (buffer.len(), buffer.iter().take_while(|&&byte| byte == 0).count());
+            input.consume(zeros);
+            match len {
+                0 => return Ok(false),
+                _ if zeros < len => break,
+                _ => (),
+            }
+        }
+        let rest = std::mem::replace(input, Box::new(io::empty()));
+        self.0.reset(rest);
+        Ok(true)
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.0.read(into)?;
+            if n > 0 || into.is_empty() || !self.next_member()? {
+                return Ok(n);
+            }
+        }
+    }
 }
 
 /// Lower-case hex SHA-256 of a file's bytes as stored.
@@ -171,29 +211,59 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
+/// A file in the making: a temporary sibling that takes the wanted name in one step, or vanishes when dropped.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+    overwrite: Overwrite,
+    writer: BufWriter<tempfile::NamedTempFile>,
+}
+
+impl Output {
+    /// Starts a file that is to appear at `path`.
+    pub(crate) fn create(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        check_output(path, overwrite)?;
+        let temporary =
+            tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
+        Ok(Self { path: path.to_owned(), overwrite, writer: BufWriter::with_capacity(CHUNK, temporary) })
+    }
+
+    /// Flushes, syncs and renames.
+    pub(crate) fn commit(self) -> Result<()> {
+        let Self { path, overwrite, writer } = self;
+        let temporary = writer.into_inner().map_err(|e| unwritable(&path, e.into_error()))?;
+        temporary.as_file().sync_all().map_err(|e| unwritable(&path, e))?;
+        set_default_permissions(temporary.as_file(), &path)?;
+        let result = match overwrite {
+            Overwrite::Refuse => temporary.persist_noclobber(&path),
+            Overwrite::Replace => temporary.persist(&path),
+        };
+        result.map(drop).map_err(|e| match e.error.kind() {
+            io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(&path),
+            _ => unwritable(&path, e.error),
+        })
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
 /// Writes a file through a temporary sibling: flushed, synced, renamed; nothing is left behind on failure.
 pub(crate) fn write_atomic(
     path: &Path,
     overwrite: Overwrite,
-    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+    write: impl FnOnce(&mut Output) -> Result<()>,
 ) -> Result<()> {
-    check_output(path, overwrite)?;
-    let temporary =
-        tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
-    let mut writer = BufWriter::with_capacity(CHUNK, temporary.as_file());
-    write(&mut writer)?;
-    writer.flush().map_err(|e| unwritable(path, e))?;
-    drop(writer);
-    temporary.as_file().sync_all().map_err(|e| unwritable(path, e))?;
-    set_default_permissions(temporary.as_file(), path)?;
-    let result = match overwrite {
-        Overwrite::Refuse => temporary.persist_noclobber(path),
-        Overwrite::Replace => temporary.persist(path),
-    };
-    result.map(drop).map_err(|e| match e.error.kind() {
-        io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(path),
-        _ => unwritable(path, e.error),
-    })
+    let mut output = Output::create(path, overwrite)?;
+    write(&mut output)?;
+    output.commit()
 }
 
 /// Writes bytes through [`write_atomic`].
@@ -291,5 +361,29 @@ mod tests {
         let again = write_atomic(&path, Overwrite::Refuse, |_| Ok(())).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Usage);
         assert_eq!(read(&path, 2).unwrap_err().kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn gzip_members_are_one_stream_and_padding_is_skipped_and_garbage_is_not() {
+        let member = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("members.gz");
+        let inflated = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let mut out = Vec::new();
+            content(&path).unwrap().reader.read_to_end(&mut out).map(|_| out)
+        };
+        let stored = [member(b"one "), member(b""), vec![0; 700_000], member(b"two"), vec![0; 5]].concat();
+        assert_eq!(inflated(&stored).unwrap(), b"one two");
+        assert!(inflated(&[member(b"one"), b"garbage".to_vec()].concat()).is_err());
+        let mut damaged = member(b"one");
+        let crc = damaged.len() - 8;
+        damaged[crc] ^= 1;
+        assert!(inflated(&damaged).is_err());
+        assert!(inflated(&stored[..20]).is_err());
     }
 }

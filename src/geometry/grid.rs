@@ -53,6 +53,12 @@ impl Grid {
         Ok(Self { shape, affine })
     }
 
+    /// The same shape placed by another affine.
+    #[must_use]
+    pub fn with_affine(&self, affine: Affine) -> Self {
+        Self { shape: self.shape, affine }
+    }
+
     /// Voxels along i, j, k.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {

@@ -7,7 +7,7 @@ use crate::geometry::{GridRule, Orientation};
 use crate::intensity::Normalization;
 use crate::labels::{Activation, Interpolation, Outside, Rule, Step};
 use crate::resample::ResampleOptions;
-use crate::tiling::Tiling;
+use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{Label, LabelTable, TermCode};
 
 /// Description of a model, stored as one JSON string under [`ModelSpec::METADATA_KEY`] in the ONNX file, or in a TOML
@@ -48,6 +48,9 @@ pub struct ModelSpec {
     /// axes from the last to the first.
     #[serde(default)]
     pub tiling: Tiling,
+    /// Which sizes the network takes and how far its scores see, where its graph does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkShape>,
     /// What comes out.
     #[serde(default)]
     pub output: OutputSpec,
@@ -253,6 +256,9 @@ impl ModelSpec {
         if self.output.decision == Rule::Argmax && self.labels.iter().any(|c| c.class == 0) {
             return fail("class 0 is background under argmax and cannot have a label".into());
         }
+        for normalize in std::iter::once(&self.input.normalize).chain(self.input.channels.iter().filter_map(|c| c.normalize.as_ref())) {
+            normalize.check()?;
+        }
         let mut classes: Vec<_> = self.labels.iter().map(|c| c.class).collect();
         classes.sort_unstable();
         if classes.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -285,6 +291,16 @@ impl ModelSpec {
             }
         }
         ids
+    }
+
+    /// What makes probabilities of scores to which `output.activation` was applied.
+    #[must_use]
+    pub fn probability_activation(&self) -> Activation {
+        match (self.output.activation, &self.output.decision) {
+            (Activation::None, Rule::Argmax) => Activation::Softmax,
+            (Activation::None, Rule::Sigmoid { .. }) => Activation::Sigmoid,
+            _ => Activation::None,
+        }
     }
 
     /// Orientation of the working volume whose memory is the tensor's, for a source of `native` orientation.

@@ -4,6 +4,7 @@
 //! Volume(s) ─> working grid ─> normalize ─> patch ─> Predictor ─> stitch ─> decide on the source grid ─> filters
 //! ```
 
+mod keep;
 mod plan;
 mod probabilities;
 mod progress;
@@ -19,19 +20,21 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, Warning};
 use crate::geometry::Grid;
-use crate::inference::{self, Backend, EngineOptions, Predictor};
+use crate::inference::{self, Backend, ModelFile, Predictor};
 use crate::labels::Step;
+use crate::limits;
 use crate::model::{Model, ModelSpec};
-use crate::tiling::Tiling;
+use crate::tiling::{Dimensions, NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
 
+use keep::KeepLabels;
 use progress::Watch;
 
 /// Settings of a [`Pipeline`]; made by [`Pipeline::builder`].
 #[derive(Debug, Clone)]
 pub struct PipelineBuilder {
     model: Model,
-    engine: EngineOptions,
+    engine: inference::Options,
     settings: Settings,
     threads: usize,
 }
@@ -49,7 +52,7 @@ struct Settings {
 impl PipelineBuilder {
     /// Which engine and device run the network, in which precision.
     #[must_use]
-    pub fn engine(mut self, options: EngineOptions) -> Self {
+    pub fn engine(mut self, options: inference::Options) -> Self {
         self.engine = options;
         self
     }
@@ -116,7 +119,11 @@ impl PipelineBuilder {
     /// [`crate::ErrorKind::Model`] when the engine cannot be had or the network does not fit its description.
     pub fn build(self) -> Result<Pipeline> {
         let pool = thread_pool(self.threads)?;
-        let open = || inference::open(&self.model, &self.engine);
+        let file = match self.model.path() {
+            Some(path) => ModelFile::Path(path),
+            None => ModelFile::Bytes { name: &self.model.spec().name, bytes: self.model.bytes() },
+        };
+        let open = || inference::open(&file, &self.engine);
         let (predictor, notes) = match &pool {
             Some(pool) => pool.install(open)?,
             None => open()?,
@@ -142,6 +149,8 @@ pub struct Pipeline {
     origin: Origin,
     predictor: Box<dyn Predictor>,
     settings: Settings,
+    network: NetworkShape,
+    keep: KeepLabels,
     pool: Option<Arc<rayon::ThreadPool>>,
     notes: Vec<Warning>,
 }
@@ -182,7 +191,7 @@ impl Pipeline {
     /// Settings for a model.
     #[must_use]
     pub fn builder(model: Model) -> PipelineBuilder {
-        PipelineBuilder { model, engine: EngineOptions::default(), settings: Settings::default(), threads: 0 }
+        PipelineBuilder { model, engine: inference::Options::default(), settings: Settings::default(), threads: 0 }
     }
 
     /// A network of the caller's own, without ONNX.
@@ -202,8 +211,10 @@ impl Pipeline {
         pool: Option<Arc<rayon::ThreadPool>>,
         notes: Vec<Warning>,
     ) -> Result<Self> {
-        check_network(&spec, predictor.as_ref())?;
-        Ok(Self { spec, origin, predictor, settings, pool, notes })
+        let network = spec.network.unwrap_or_else(|| NetworkShape::padded([spec.grid.multiple; 3]));
+        check_network(&spec, &network, predictor.as_ref())?;
+        let keep = KeepLabels::new(&settings.keep_labels, &spec.table()?)?;
+        Ok(Self { spec, origin, predictor, settings, network, keep, pool, notes })
     }
 
     /// What the model expects and means.
@@ -251,6 +262,11 @@ impl Pipeline {
         }
     }
 
+    /// The ceiling for memory: what was asked for, else what the machine has free.
+    fn ceiling(&self) -> Option<u64> {
+        self.settings.max_bytes.or_else(limits::available_memory)
+    }
+
     /// Progress and cancellation, for the stages outside.
     pub(crate) fn watch(&self) -> &Watch {
         &self.settings.watch
@@ -266,7 +282,7 @@ fn thread_pool(threads: usize) -> Result<Option<Arc<rayon::ThreadPool>>> {
 }
 
 /// Rank, channels and classes of the network against its description, before the first tile.
-fn check_network(spec: &ModelSpec, predictor: &dyn Predictor) -> Result<()> {
+fn check_network(spec: &ModelSpec, network: &NetworkShape, predictor: &dyn Predictor) -> Result<()> {
     let (input, output) = (predictor.input(), predictor.output());
     let shape = |s: &[Option<usize>]| {
         let sizes: Vec<_> = s.iter().map(|n| n.map_or("?".to_owned(), |n| n.to_string())).collect();
@@ -285,11 +301,11 @@ fn check_network(spec: &ModelSpec, predictor: &dyn Predictor) -> Result<()> {
     if rank != output.shape.len() || !(4..=5).contains(&rank) {
         return fail(format!("model {:?} is neither [N, C, H, W] nor [N, C, D, H, W]", spec.name));
     }
-    let planar = spec.tiling.is_planar(&spec.input.axis_order_name());
-    if planar != (rank == 4) {
-        return fail(format!("the tiling of {:?} does not fit a network of rank {rank}", spec.name));
+    if (network.dimensions == Dimensions::Two) != (rank == 4) {
+        return fail(format!("the description of {:?} does not fit a network of rank {rank}", spec.name));
     }
-    let channels = spec.input.channels.len() * spec.tiling.slab_slices();
+    let slices = if let Tiling::Slices(slices) = &spec.tiling { slices.slices } else { 1 };
+    let channels = spec.input.channels.len() * slices;
     if input.shape[1].is_some_and(|n| n != channels) {
         return fail(format!("the description of {:?} names {channels} input channels", spec.name));
     }

@@ -4,6 +4,8 @@ mod architecture;
 mod components;
 mod evaluate;
 mod graph;
+mod nifti;
+mod nifti_write;
 mod report;
 mod resample;
 #[cfg(all(feature = "onnxruntime", feature = "openvino"))]
