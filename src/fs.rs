@@ -278,9 +278,19 @@ pub(crate) fn write_text(path: &Path, overwrite: Overwrite, text: &str) -> Resul
 
 /// Peak resident memory of this process in bytes, where the system says.
 pub(crate) fn peak_rss() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+    kernel_figure("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that the system could give to a program without swapping, where it says.
+pub(crate) fn available_memory() -> Option<u64> {
+    kernel_figure("/proc/meminfo", "MemAvailable:")
+}
+
+/// A figure in kB from a file of the Linux kernel.
+fn kernel_figure(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Temporary files are private; an output gets the permissions of an ordinary new file.

@@ -85,12 +85,6 @@ fn refused<T>(len: usize, what: &str) -> Error {
     Error::limit(format!("{what} needs {bytes} bytes, which this machine does not give"))
 }
 
-/// Bytes that the system could give to a new program without swapping, where it says.
-#[must_use]
-pub fn available_memory() -> Option<u64> {
-    crate::fs::meminfo("MemAvailable:")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

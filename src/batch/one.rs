@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::inputs::{Inputs, StudyOptions};
 use super::outputs::{OutputPaths, with_suffix};
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, WriteOptions};
+use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::inference::Backend;
 use crate::labels::{self, Statistics};
@@ -37,7 +37,7 @@ impl Pipeline {
     /// # Errors
     /// What the reader refuses, and as [`Pipeline::segment`].
     pub fn run(&self, path: impl AsRef<Path>) -> Result<Segmentation> {
-        self.run_files(&[path], &StudyOptions::default())
+        self.run_files(&[path.as_ref()], &StudyOptions::default())
     }
 
     /// Segments a study whose channels are files, in the order of the model's channels.
@@ -148,7 +148,7 @@ impl Segmentation {
 
     fn write_labels(&self, path: &Path, labels: &LabelMap, overwrite: Overwrite) -> Result<Certificate> {
         formats::write_labels(path, labels, &self.inputs.source, overwrite)?;
-        let check = formats::probe(path).and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
+        let check = formats::probe(path, &ReadOptions::new()).and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
         check.map_err(|error| {
             // The failed output goes; that it cannot be removed would hide the reason.
             let _ = fs::remove(path);
@@ -175,7 +175,9 @@ impl Segmentation {
         for class in &self.spec.labels {
             let volume: Volume = scores.on_grid(class.class, self.labels().grid())?;
             let path = with_suffix(path, &class.id.to_string());
-            formats::write_volume(&path, &volume, &self.inputs.source, &WriteOptions::new(), overwrite)?;
+            let name = Some(class.name.clone());
+            let options = WriteOptions::new(DataType::Float32).with_overwrite(overwrite).with_quantity(name);
+            formats::write_volume(&path, &volume, &self.inputs.source, &options)?;
         }
         Ok(())
     }

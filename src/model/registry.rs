@@ -65,9 +65,9 @@ impl Model {
     pub fn from_bytes(bytes: Cow<'static, [u8]>, path: Option<&Path>, spec: Option<ModelSpec>) -> Result<Self> {
         let graph = match path {
             Some(path) => Graph::load(path)?,
-            None => Graph::parse(&bytes)?,
+            None => Graph::parse(bytes.to_vec())?,
         };
-        let spec = match (spec, graph.metadata(ModelSpec::METADATA_KEY)) {
+        let spec = match (spec, graph.metadata().get(ModelSpec::METADATA_KEY)) {
             (Some(spec), _) => spec,
             (None, Some(text)) => ModelSpec::parse(text)?,
             (None, None) => {

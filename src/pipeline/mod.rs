@@ -19,10 +19,10 @@ pub use progress::{Cancel, Progress, ProgressCallback, Stage};
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Warning};
+use crate::fs;
 use crate::geometry::Grid;
 use crate::inference::{self, Backend, ModelFile, Predictor};
 use crate::labels::Step;
-use crate::limits;
 use crate::model::{Model, ModelSpec};
 use crate::tiling::{Dimensions, NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
@@ -264,7 +264,7 @@ impl Pipeline {
 
     /// The ceiling for memory: what was asked for, else what the machine has free.
     fn ceiling(&self) -> Option<u64> {
-        self.settings.max_bytes.or_else(limits::available_memory)
+        self.settings.max_bytes.or_else(fs::available_memory)
     }
 
     /// Progress and cancellation, for the stages outside.

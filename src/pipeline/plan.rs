@@ -150,7 +150,7 @@ impl Plan {
             + floats(input.iter().product())
             + floats(output.iter().product())
             + pipeline.predictor.working_bytes(&input)?
-            + Decider::bytes(working, source, decide)?
+            + Decider::bytes(working, source, decide, if covers(layout) { working.shape()[2] } else { layout.ring_planes() })
             + labels;
         let stages = vec![
             StageBytes { name: "read", bytes: study },

@@ -116,7 +116,15 @@ impl Decider {
     /// [`crate::ErrorKind::Internal`] when the scores do not have this size or more planes come than the grid has;
     /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
     pub fn push(&mut self, slab: &[f32], depth: usize) -> Result<()> {
-        self.take(slab, depth, &mut |_| Ok(()))
+        self.take(slab, depth * self.plane(), depth, &mut |_| Ok(()))
+    }
+
+    /// As [`Decider::push`] for the first `depth` planes of a deeper slab, whose classes lie `class_stride` values apart.
+    ///
+    /// # Errors
+    /// As [`Decider::push`].
+    pub fn push_strided(&mut self, slab: &[f32], class_stride: usize, depth: usize) -> Result<()> {
+        self.take(slab, class_stride, depth, &mut |_| Ok(()))
     }
 
     /// As [`Decider::push`], and shows each plane of the target once it is decided, in the order of
@@ -134,7 +142,7 @@ impl Decider {
         if !self.shows_planes() {
             return Err(Error::unsupported("scores cannot be shown on a grid that is oblique to the network's grid"));
         }
-        self.take(slab, depth, &mut observe)
+        self.take(slab, depth * self.plane(), depth, &mut observe)
     }
 
     /// True when [`Decider::push_and_show`] can be used: the axes of both grids are parallel and scores are interpolated.
@@ -143,14 +151,21 @@ impl Decider {
         matches!(self.path, Path::Aligned(_)) && self.grid == self.target
     }
 
+    /// Voxels of a plane of the working grid.
+    fn plane(&self) -> usize {
+        self.working[0] * self.working[1]
+    }
+
     fn take(
         &mut self,
         slab: &[f32],
+        class_stride: usize,
         depth: usize,
         observe: &mut dyn FnMut(&DecidedPlane<'_>) -> Result<()>,
     ) -> Result<()> {
-        let plane = self.working[0] * self.working[1];
-        if slab.len() != self.contests.classes() * depth * plane || self.taken + depth > self.working[2] {
+        let plane = self.plane();
+        let fits = depth * plane <= class_stride && slab.len() == self.contests.classes() * class_stride;
+        if !fits || self.taken + depth > self.working[2] {
             let (n, c) = (slab.len(), self.contests.classes());
             return Err(Error::internal(format!("{n} scores are no {depth} planes of {c} classes on this grid")));
         }
@@ -162,8 +177,8 @@ impl Decider {
             self.codes = limits::zeroed(depth * plane, "a slab of decisions")?;
         }
         let codes = &mut self.codes[..depth * plane];
-        decide_voxels(&self.contests, slab, codes);
-        let window = Window { plane, kept: &self.kept, slab, codes, first: self.taken, depth };
+        decide_voxels(&self.contests, slab, class_stride, codes);
+        let window = Window { plane, kept: &self.kept, slab, class_stride, codes, first: self.taken, depth };
         let needed = match &mut self.path {
             Path::Aligned(sweep) => {
                 sweep.advance(&self.contests, &window, observe, &mut self.ids)?;
@@ -176,7 +191,7 @@ impl Decider {
         };
         self.taken += depth;
         if needed.is_some_and(|first| first < self.taken) {
-            self.kept.keep(slab, &self.codes[..depth * plane], depth);
+            self.kept.keep(slab, class_stride, &self.codes[..depth * plane], depth);
         }
         Ok(())
     }

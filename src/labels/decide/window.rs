@@ -14,13 +14,14 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Keeps the last plane of a slab of `depth` planes.
-    pub(super) fn keep(&mut self, slab: &[f32], codes: &[u16], depth: usize) {
+    /// Keeps the last plane of a slab of `depth` planes whose classes lie `class_stride` apart.
+    pub(super) fn keep(&mut self, slab: &[f32], class_stride: usize, codes: &[u16], depth: usize) {
         let plane = self.codes.len();
-        for (kept, class) in self.scores.chunks_mut(plane).zip(slab.chunks(depth * plane)) {
-            kept.copy_from_slice(&class[(depth - 1) * plane..]);
+        let last = (depth - 1) * plane;
+        for (kept, class) in self.scores.chunks_mut(plane).zip(slab.chunks(class_stride)) {
+            kept.copy_from_slice(&class[last..last + plane]);
         }
-        self.codes.copy_from_slice(&codes[(depth - 1) * plane..]);
+        self.codes.copy_from_slice(&codes[last..last + plane]);
     }
 }
 
@@ -30,8 +31,10 @@ pub(super) struct Window<'a> {
     /// Voxels of a plane.
     pub(super) plane: usize,
     pub(super) kept: &'a Kept,
-    /// `[classes, depth, nj, ni]`.
+    /// `[classes, depth, nj, ni]`, or the first planes of a deeper one.
     pub(super) slab: &'a [f32],
+    /// From one class of the slab to the next.
+    pub(super) class_stride: usize,
     /// `[depth, nj, ni]`.
     pub(super) codes: &'a [u16],
     /// Index of the slab's first plane.
@@ -45,7 +48,7 @@ impl<'a> Window<'a> {
     pub(super) fn scores(&self, k: usize, class: u16) -> &'a [f32] {
         let class = usize::from(class);
         match k.checked_sub(self.first) {
-            Some(at) => &self.slab[(class * self.depth + at) * self.plane..][..self.plane],
+            Some(at) => &self.slab[class * self.class_stride + at * self.plane..][..self.plane],
             None => &self.kept.scores[class * self.plane..][..self.plane],
         }
     }
@@ -65,16 +68,15 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Decides every voxel of a slab `[classes, voxels]` from its own scores.
-pub(super) fn decide_voxels(contests: &Contests, slab: &[f32], codes: &mut [u16]) {
+/// Decides every voxel of a slab `[classes, voxels]`, whose classes lie `class_stride` apart, from its own scores.
+pub(super) fn decide_voxels(contests: &Contests, slab: &[f32], class_stride: usize, codes: &mut [u16]) {
     const STRETCH: usize = 2048;
-    let voxels = codes.len();
     codes.par_chunks_mut(STRETCH).enumerate().for_each(|(n, codes)| {
         let mut best = [f32::NEG_INFINITY; STRETCH];
         let mut winner = [u32::from(contests.start); STRETCH];
         for contest in &contests.list {
             let class = u32::from(contest.class);
-            let scores = &slab[usize::from(contest.class) * voxels + n * STRETCH..][..codes.len()];
+            let scores = &slab[usize::from(contest.class) * class_stride + n * STRETCH..][..codes.len()];
             if let Some(bound) = contest.bound {
                 for (winner, &score) in winner.iter_mut().zip(scores) {
                     *winner = if score > bound { class } else { *winner };
