@@ -1,5 +1,7 @@
 //! Surfaces of masks and the distances between them.
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::geometry::Region;
 use crate::labels::distance::DistanceField;
@@ -95,12 +97,13 @@ impl Surface {
     /// Distance in mm from each element, in scan order, to the nearest element of `other` on the same lattice.
     pub(super) fn distances_to(&self, other: &Self, spacing: [f64; 3]) -> Result<Vec<f64>> {
         let field = DistanceField::new(&other.marked, other.shape, spacing)?;
-        let plane = self.shape[0] * self.shape[1];
-        let at_elements = |k: usize, distances: &[f64]| -> Vec<f64> {
-            let marked = &self.marked[k * plane..][..plane];
-            distances.iter().zip(marked).filter(|(_, marked)| **marked).map(|(&mm, _)| mm).collect()
+        let ni = self.shape[0];
+        let plane = ni * self.shape[1];
+        let of_plane = |(k, marked): (usize, &[bool])| -> Vec<f64> {
+            let elements = marked.iter().enumerate().filter(|(_, marked)| **marked);
+            elements.map(|(n, _)| field.distance([n % ni, n / ni, k])).collect()
         };
-        Ok(field.planes(at_elements).concat())
+        Ok(self.marked.par_chunks(plane).enumerate().map(of_plane).collect::<Vec<_>>().concat())
     }
 }
 

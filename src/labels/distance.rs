@@ -15,10 +15,10 @@ pub(crate) const MAX_SHEAR_DEGREES: f64 = 0.01;
 /// Columns that are transformed side by side: one cache line of `f64`.
 const LANES: usize = 8;
 
-/// Squared distances to the nearest marked voxel of the same plane j; [`DistanceField::plane`] finishes them.
+/// Squared distances to the nearest marked voxel of the same plane j.
 ///
-/// Axes i and k are done, j is left: so every axis runs over memory that one thread owns, and the volume of distances is
-/// never held.
+/// The last axis is left to [`DistanceField::distance`]: few voxels are asked for, and the nearest plane that matters
+/// is mostly close.
 pub(crate) struct DistanceField {
     shape: [usize; 3],
     spacing: [f64; 3],
@@ -51,23 +51,32 @@ impl DistanceField {
         Ok(Self { shape, spacing, squared })
     }
 
-    /// Calls `each(k, distances)` for every plane k, with its `ni * nj` distances in mm (infinite when nothing is
-    /// marked), and gives back the results in the order of k. Planes are visited in parallel.
-    pub(crate) fn planes<R: Send>(&self, each: impl Fn(usize, &[f64]) -> R + Sync) -> Vec<R> {
+    /// Distance in mm from voxel (i, j, k) to the nearest marked voxel; infinite when nothing is marked.
+    pub(crate) fn distance(&self, index: [usize; 3]) -> f64 {
+        self.distance_up_to(index, f64::INFINITY)
+    }
+
+    /// As [`DistanceField::distance`] where that is at most `limit` mm; else any number above `limit`.
+    ///
+    /// Planes are looked at outwards from j until they are too far away to matter.
+    #[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
+    pub(crate) fn distance_up_to(&self, [i, j, k]: [usize; 3], limit: f64) -> f64 {
         let [ni, nj, nk] = self.shape;
-        let scratch = || (Envelope::new(nj, self.spacing[1]), vec![0.0; ni * nj]);
-        (0..nk)
-            .into_par_iter()
-            .map_init(scratch, |(envelope, distances), k| {
-                for i in (0..ni).step_by(LANES) {
-                    let lanes = LANES.min(ni - i);
-                    envelope.gather(lanes, |j| &self.squared[(j * nk + k) * ni + i..][..lanes]);
-                    envelope.transform(lanes);
-                    envelope.scatter(lanes, |j, lane, value| distances[j * ni + i + lane] = value.sqrt());
-                }
-                each(k, distances)
-            })
-            .collect()
+        let of_plane = |j: usize| self.squared[(j * nk + k) * ni + i];
+        let mut best = of_plane(j);
+        for step in 1..=j.max(nj - 1 - j) {
+            let mm = step as f64 * self.spacing[1];
+            if mm > limit || mm * mm >= best {
+                break;
+            }
+            if step <= j {
+                best = best.min(of_plane(j - step) + mm * mm);
+            }
+            if j + step < nj {
+                best = best.min(of_plane(j + step) + mm * mm);
+            }
+        }
+        best.sqrt()
     }
 }
 
@@ -206,9 +215,12 @@ mod tests {
                 state % rarity == 0
             }).collect();
             let field = DistanceField::new(&marked, shape, spacing).unwrap();
-            let distances = field.planes(|_, plane| plane.to_vec()).concat();
-            for (mm, wanted) in distances.into_iter().zip(naive(&marked, shape, spacing)) {
+            let places = (0..marked.len()).map(|n| [n % shape[0], n / shape[0] % shape[1], n / shape[0] / shape[1]]);
+            for (place, wanted) in places.zip(naive(&marked, shape, spacing)) {
+                let mm = field.distance(place);
                 prop_assert!(mm == wanted || (mm - wanted).abs() <= 4.0 * f64::EPSILON * wanted, "{mm} {wanted}");
+                let limited = field.distance_up_to(place, 3.0);
+                prop_assert!(limited == mm || mm > 3.0 && limited > 3.0);
             }
         }
     }

@@ -285,22 +285,18 @@ fn drop_far(
     };
     let reach = distance_mm * (1.0 + ROUNDING);
     let region = reached_from(&components, target, reach);
-    let near = near(&components, target, region, reach)?;
+    let field = distances_to(&components, target, region)?;
     let mut listed = vec![false; 1 << 16];
     labels.iter().for_each(|&label| listed[usize::from(label)] = true);
 
     let [ni, nj, _] = ids.grid().shape();
-    let width = region.shape()[0];
-    let rows = ids.data_mut().par_chunks_mut(ni).with_min_len(256).enumerate();
+    let rows = ids.data_mut().par_chunks_mut(ni).with_min_len(64).enumerate();
     let drop_in_row = |(row, voxels): (usize, &mut [u16])| {
-        let (j, k) = (row % nj, row / nj);
-        let inside = region.contains([region.start[0], j, k]);
         let mut dropped = 0;
         for (i, id) in voxels.iter_mut().enumerate().filter(|(_, id)| listed[usize::from(**id)]) {
-            let stays = inside
-                && (region.start[0]..region.end[0]).contains(&i)
-                && near[k - region.start[2]][(j - region.start[1]) * width + i - region.start[0]];
-            if !stays {
+            let index = [i, row % nj, row / nj];
+            let inner = [0, 1, 2].map(|axis| index[axis].wrapping_sub(region.start[axis]));
+            if !region.contains(index) || field.distance_up_to(inner, reach) > reach {
                 *id = 0;
                 dropped += 1;
             }
@@ -327,8 +323,8 @@ fn reached_from(components: &Components, target: u32, reach: f64) -> Region {
     }
 }
 
-/// For each plane k of `region`: which of its voxels are within `reach` mm of component `target`.
-fn near(components: &Components, target: u32, region: Region, reach: f64) -> Result<Vec<Vec<bool>>> {
+/// Distances within `region` to component `target`.
+fn distances_to(components: &Components, target: u32, region: Region) -> Result<DistanceField> {
     let [width, height, _] = region.shape();
     let mut marked = limits::zeroed(region.len(), "a mask")?;
     for (j, k, runs) in components.by_row() {
@@ -338,8 +334,7 @@ fn near(components: &Components, target: u32, region: Region, reach: f64) -> Res
             marked[start..start + run.len()].fill(true);
         }
     }
-    let field = DistanceField::new(&marked, region.shape(), components.grid().spacing())?;
-    Ok(field.planes(|_, distances| distances.iter().map(|&mm| mm <= reach).collect()))
+    DistanceField::new(&marked, region.shape(), components.grid().spacing())
 }
 
 fn merge(map: &mut LabelMap, labels: &[u16], into: u16) -> Result<u64> {

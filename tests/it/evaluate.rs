@@ -237,3 +237,34 @@ proptest! {
         }
     }
 }
+
+/// Writes random maps and their scores into the folder `UNET_VOL_ORACLE` for `tests/oracle/components.py`; does nothing
+/// where the variable is not set.
+#[test]
+fn files_for_the_oracle() {
+    let Some(folder) = std::env::var_os("UNET_VOL_ORACLE").map(std::path::PathBuf::from) else { return };
+    let blobs = |case: usize, shift: f64, shape: [usize; 3], spacing: [f64; 3]| {
+        map(shape, spacing, |at| {
+            let wave = |axis: usize, salt: usize| {
+                let turns = (case * 7 + salt * 13 + axis * 5) % 11 + 3;
+                (at[axis] as f64 / shape[axis] as f64 * turns as f64 + shift * (salt + 1) as f64).sin()
+            };
+            let sum: f64 = (0..3).map(|axis| wave(axis, 0) * wave((axis + 1) % 3, 1)).sum();
+            if sum > 0.9 { 1 } else { u16::from(sum < -0.7) * 2 }
+        })
+    };
+    for case in 0..12 {
+        let (shape, spacing) = ([23 + case, 31 - case, 17], [0.7, 1.0, 0.4 + case as f64 / 4.0]);
+        let [a, b] = [0.0, 0.15].map(|shift| blobs(case, shift, shape, spacing));
+        let tolerance = 1.1;
+        let [voxel, sub_voxel] = options().map(|options| evaluate(&a, &b, &options).unwrap().labels);
+        for (part, map) in [("prediction", &a), ("reference", &b)] {
+            let bytes: Vec<u8> = map.ids.data().iter().flat_map(|&id| u32::from(id).to_le_bytes()).collect();
+            std::fs::write(folder.join(format!("{case}_{part}")), bytes).unwrap();
+        }
+        let scores = serde_json::json!({
+            "shape": shape, "spacing": spacing, "tolerance_mm": tolerance, "voxel": voxel, "sub_voxel": sub_voxel
+        });
+        std::fs::write(folder.join(format!("{case}_scores.json")), scores.to_string()).unwrap();
+    }
+}
