@@ -2,6 +2,9 @@
 //!
 //! A tensor `[N, C, k, j, i]` is row-major, so its last axis is the fastest: exactly the memory of a volume.
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
+
 use std::path::PathBuf;
 
 use serde::Serialize;
