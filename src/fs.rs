@@ -1,13 +1,14 @@
 //! The only user of `std::fs`: every error names its path, gzip is known by content, writes are atomic.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::zeroed;
 
 const CHUNK: usize = 256 << 10;
 
@@ -79,6 +80,31 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
         return Err(Error::limit(format!("the file has more than the limit of {max} bytes")).at(path));
     }
     Ok(bytes)
+}
+
+/// `len` bytes of a file from `offset` on.
+pub(crate) fn read_range(path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
+    if offset.checked_add(len as u64).is_none_or(|end| end > stored) {
+        return Err(unreadable(path, io::ErrorKind::UnexpectedEof.into()));
+    }
+    let mut bytes = zeroed(len, "a part of a file")?;
+    file.seek(io::SeekFrom::Start(offset))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|e| unreadable(path, e))?;
+    Ok(bytes)
+}
+
+/// The file at `relative` in `folder`, refused when a link leads out of the folder.
+pub(crate) fn inside(folder: &Path, relative: &Path) -> Result<PathBuf> {
+    let path = folder.join(relative);
+    let real = path.canonicalize().map_err(|e| unreadable(&path, e))?;
+    let root = folder.canonicalize().map_err(|e| unreadable(folder, e))?;
+    if !real.starts_with(&root) {
+        return Err(Error::malformed("this leads out of its folder").at(path));
+    }
+    Ok(real)
 }
 
 /// A stream over a file's content, inflated when the content is gzip (all members, CRC checked at each end).

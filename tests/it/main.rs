@@ -1,5 +1,6 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
+mod graph;
 mod support;
 
 /// Every `.rs` file of this folder is declared in `main.rs`, so that no test is silently left out.

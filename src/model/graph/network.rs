@@ -60,7 +60,8 @@ pub struct Layer {
 ///
 /// Layers stand in topological order; each value is written by at most one layer. Every value that a layer reads is an
 /// input, a constant, or the output of an earlier layer. Layers whose result nobody needs are gone, and so are
-/// `Identity`, `Dropout` and casts between float types. An output may be an input or a constant itself.
+/// `Identity`, `Dropout` and casts between float types. Every output is the result of a layer, and no two outputs are the
+/// same value ([`Op::Identity`] sees to it).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
     /// All values, by id. Those that nothing refers to any more have an empty name and shape.
