@@ -5,6 +5,8 @@
 #[cfg(any(feature = "onnxruntime", feature = "openvino"))]
 mod binding;
 mod dispatch;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod engines;
 pub mod library;
 mod model_file;
