@@ -165,7 +165,10 @@ impl Arguments {
 }
 
 fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
-    let probe = unet_vol::formats::probe(&arguments.inputs[0])?;
+    let read = unet_vol::formats::ReadOptions::new()
+        .with_volume(arguments.volume)
+        .with_assume_orientation(arguments.assume_orientation);
+    let probe = unet_vol::formats::probe(&arguments.inputs[0], &read)?;
     let plan = pipeline.plan(&probe.grid)?;
     if arguments.json {
         output::json(&plan)?;

@@ -113,6 +113,29 @@ pub struct Scores {
     pub volume_difference_percent: Option<f64>,
 }
 
+impl Scores {
+    /// The mean of each score over those that have it; `None` without any scores.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 scores")]
+    pub fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let all: Vec<_> = all.into_iter().collect();
+        let mean = |score: fn(&Self) -> Option<f64>| {
+            let values: Vec<f64> = all.iter().filter_map(|scores| score(scores)).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        (!all.is_empty()).then(|| Self {
+            dice: mean(|s| s.dice),
+            jaccard: mean(|s| s.jaccard),
+            hd95_mm: mean(|s| s.hd95_mm),
+            hd_mm: mean(|s| s.hd_mm),
+            mean_surface_distance_mm: mean(|s| s.mean_surface_distance_mm),
+            surface_dice: mean(|s| s.surface_dice),
+            volume_difference_ml: mean(|s| s.volume_difference_ml),
+            volume_difference_percent: mean(|s| s.volume_difference_percent),
+        })
+    }
+}
+
 /// One label of a [`Report`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -175,7 +198,8 @@ pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateO
         .into_iter()
         .map(|id| score(prediction, reference, id, &overlaps.get(id), options))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Report { mean: mean(&labels), labels, options: options.clone() })
+    let mean = Scores::mean(labels.iter().map(|label| &label.scores)).unwrap_or_default();
+    Ok(Report { mean, labels, options: options.clone() })
 }
 
 fn check_grids(prediction: &LabelMap, reference: &LabelMap) -> Result<()> {
@@ -266,23 +290,4 @@ fn measure(
         }
     });
     Ok(())
-}
-
-/// The mean of each score over the labels that have it.
-#[expect(clippy::cast_precision_loss, reason = "there are at most 65,536 labels")]
-fn mean(labels: &[LabelReport]) -> Scores {
-    let mean = |score: fn(&Scores) -> Option<f64>| {
-        let values: Vec<f64> = labels.iter().filter_map(|label| score(&label.scores)).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-    };
-    Scores {
-        dice: mean(|s| s.dice),
-        jaccard: mean(|s| s.jaccard),
-        hd95_mm: mean(|s| s.hd95_mm),
-        hd_mm: mean(|s| s.hd_mm),
-        mean_surface_distance_mm: mean(|s| s.mean_surface_distance_mm),
-        surface_dice: mean(|s| s.surface_dice),
-        volume_difference_ml: mean(|s| s.volume_difference_ml),
-        volume_difference_percent: mean(|s| s.volume_difference_percent),
-    }
 }

@@ -119,10 +119,7 @@ impl PipelineBuilder {
     /// [`crate::ErrorKind::Model`] when the engine cannot be had or the network does not fit its description.
     pub fn build(self) -> Result<Pipeline> {
         let pool = thread_pool(self.threads)?;
-        let file = match self.model.path() {
-            Some(path) => ModelFile::Path(path),
-            None => ModelFile::Bytes { name: &self.model.spec().name, bytes: self.model.bytes() },
-        };
+        let file = ModelFile::from(&self.model);
         let open = || inference::open(&file, &self.engine);
         let (predictor, notes) = match &pool {
             Some(pool) => pool.install(open)?,

@@ -15,6 +15,7 @@ mod fold;
 #[allow(clippy::module_inception, reason = "the type of the module")]
 mod graph;
 mod lower;
+mod metadata;
 mod network;
 mod node;
 mod op;
@@ -23,6 +24,7 @@ mod proto;
 mod rewrite;
 mod tensor;
 
+pub use metadata::set_metadata;
 pub use graph::{Graph, TensorInfo};
 pub use network::{Constant, Layer, Network, Value, ValueId};
 pub use op::{
