@@ -1,5 +1,6 @@
 //! Scans to label volumes.
 pub mod error;
+pub mod formats;
 mod fs;
 pub mod geometry;
 pub mod inference;

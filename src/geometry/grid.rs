@@ -58,6 +58,12 @@ impl Grid {
         Ok(Self { shape, affine })
     }
 
+    /// The same shape placed by another affine.
+    #[must_use]
+    pub fn with_affine(&self, affine: Affine) -> Self {
+        Self { shape: self.shape, affine }
+    }
+
     /// Voxels along i, j, k.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
@@ -157,7 +163,7 @@ impl Grid {
         if region.is_empty() || (0..3).any(|axis| region.end[axis] > self.shape[axis]) {
             return Err(Error::internal(format!("{region:?} is no box of a grid of {:?} voxels", self.shape)));
         }
-        self.window(region.start.map(|v| float(v)), region.shape())
+        self.window(region.start.map(float), region.shape())
     }
 
     /// A grid of `shape` with the same axes whose voxel (0, 0, 0) sits at the continuous index `start` of this one.
