@@ -1,5 +1,9 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod nifti;
+mod nifti_write;
 mod support;
 
 /// Every `.rs` file of this folder is declared in `main.rs`, so that no test is silently left out.
