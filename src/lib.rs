@@ -3,6 +3,7 @@ pub mod error;
 mod fs;
 pub mod geometry;
 pub mod inference;
+pub mod intensity;
 pub mod labels;
 pub mod limits;
 pub mod resample;
