@@ -4,4 +4,4 @@ mod activation;
 pub mod decide;
 
 pub use activation::Activation;
-pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
+pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};

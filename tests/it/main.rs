@@ -1,5 +1,7 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+
 mod intensity;
 mod resample;
 mod support;
