@@ -4,6 +4,7 @@ mod architecture;
 mod components;
 mod evaluate;
 mod graph;
+mod intensity;
 mod nifti;
 mod nifti_write;
 mod report;

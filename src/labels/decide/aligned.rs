@@ -4,12 +4,13 @@
 use rayon::prelude::*;
 
 use super::plane::DecidedPlane;
-use super::rule::{Contests, Outside};
+use super::rule::Contests;
 use super::taps::{AxisTaps, Tap};
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::AlignedMap;
 use crate::limits;
+use crate::resample::Outside;
 
 /// Side of the blocks in which decided planes are turned into the target's memory order.
 const BLOCK: usize = 32;

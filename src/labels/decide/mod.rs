@@ -17,12 +17,12 @@ mod taps;
 mod window;
 
 pub use plane::DecidedPlane;
-pub use rule::{DecideOptions, Interpolation, Outside, Rule};
+pub use rule::{DecideOptions, Interpolation, Rule};
 
 use crate::error::{Error, Result};
 use crate::geometry::{AlignedMap, Grid};
 use crate::limits;
-use crate::resample::resample_labels;
+use crate::resample::{Outside, resample_labels};
 use crate::volume::Volume;
 use aligned::Sweep;
 use oblique::Layers;
@@ -213,7 +213,7 @@ impl Decider {
         if grid == target {
             return Ok(labels);
         }
-        resample_labels(&labels, &target, outside == Outside::Clamp)
+        resample_labels(&labels, &target, outside)
     }
 }
 

@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rule::{Contests, Outside};
+use super::rule::Contests;
 use super::taps::Tap;
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::{Affine, SNAP, float, interval};
 use crate::limits;
+use crate::resample::Outside;
 
 /// Layers of cells, each between a plane of the working grid and the next; the last layer is the last plane itself.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::resample::Outside;
 
 /// How the scores of a voxel become a label.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,18 +30,6 @@ pub enum Rule {
     },
 }
 
-/// What a target voxel outside the field of view of the working grid gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Outside {
-    /// Id 0. A network that ran on a box of its grid is decided from that box as the working grid.
-    #[default]
-    Background,
-    /// What the nearest voxel of the working grid gets.
-    Clamp,
-}
-
 /// How labels get from the working grid to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,7 +50,8 @@ pub struct DecideOptions {
     pub rule: Rule,
     /// Class (channel) to label id, one entry per class. Several classes may share an id.
     pub ids: Vec<u16>,
-    /// Beyond the working grid.
+    /// Beyond the field of view of the working grid. A network that ran on a box of its grid is decided from that box as
+    /// the working grid, with [`Outside::Background`] around it.
     pub outside: Outside,
     /// Working grid to target.
     pub interpolation: Interpolation,

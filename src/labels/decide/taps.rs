@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::rule::Outside;
 use crate::geometry::{AlignedMap, SNAP, float};
+use crate::resample::Outside;
 
 /// Two neighboring voxels and their weights. They are the same voxel where the second would weigh nothing.
 #[derive(Debug, Clone, Copy, Default)]
