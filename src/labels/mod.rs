@@ -4,10 +4,10 @@
 //! changes. Results do not depend on the number of threads.
 
 mod components;
-pub(crate) mod distance;
 mod fill;
 mod filters;
 mod instances;
+mod near;
 pub(crate) mod runs;
 mod statistics;
 
