@@ -4,14 +4,15 @@
 //! it; it is never 0 or infinity in disguise.
 
 mod cells;
+mod distance;
 mod overlap;
 mod surface;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::labels::distance::MAX_SHEAR_DEGREES;
 use crate::volume::LabelMap;
+use distance::MAX_SHEAR_DEGREES;
 use overlap::{Overlap, Overlaps};
 use surface::{Mask, SurfaceDistances};
 
@@ -186,7 +187,10 @@ pub struct Report {
 /// [`crate::ErrorKind::Usage`] when the grids do not match or the tolerance is not a number of at least 0;
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
 pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateOptions) -> Result<Report> {
-    check_grids(prediction, reference)?;
+    if let Some(difference) = prediction.grid().difference(reference.grid()) {
+        return Err(Error::usage(format!("the prediction and the reference lie on different grids: {difference}"))
+            .hint("bring one of them onto the other's grid first; nothing is resampled here"));
+    }
     if !(options.tolerance_mm >= 0.0 && options.tolerance_mm.is_finite()) {
         return Err(Error::usage(format!("a tolerance of {} mm is no distance", options.tolerance_mm)));
     }
@@ -200,21 +204,6 @@ pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateO
         .collect::<Result<Vec<_>>>()?;
     let mean = Scores::mean(labels.iter().map(|label| &label.scores)).unwrap_or_default();
     Ok(Report { mean, labels, options: options.clone() })
-}
-
-fn check_grids(prediction: &LabelMap, reference: &LabelMap) -> Result<()> {
-    let (p, r) = (prediction.grid(), reference.grid());
-    if p.matches(r) {
-        return Ok(());
-    }
-    let message = if p.shape() == r.shape() {
-        let mm = p.corner_distance_mm(r);
-        format!("the prediction and the reference lie on different grids: corner voxels are up to {mm:.4} mm apart")
-    } else {
-        let [p, r] = [p.shape(), r.shape()];
-        format!("the prediction and the reference lie on different grids: {p:?} and {r:?} voxels")
-    };
-    Err(Error::usage(message).hint("bring one of them onto the other's grid first; nothing is resampled here"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]

@@ -134,6 +134,20 @@ impl Grid {
         self.shape == other.shape && self.corner_distance_mm(other) <= Self::MATCH_TOLERANCE * smallest
     }
 
+    /// In words with the numbers, how `other` differs; `None` when the grids match.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.matches(other) {
+            return None;
+        }
+        let [mine, others] = [self, other].map(|grid| grid.shape.map(|n| n.to_string()).join(" x "));
+        Some(if self.shape == other.shape {
+            format!("corner voxels are up to {:.4} mm apart", self.corner_distance_mm(other))
+        } else {
+            format!("{mine} and {others} voxels")
+        })
+    }
+
     /// The grid after an exact reordering of axes; every voxel keeps its place in the world.
     #[must_use]
     pub fn mapped(&self, map: AxisMap) -> Self {
@@ -282,5 +296,11 @@ mod tests {
         };
         assert!(a.matches(&moved(1e-4 * 0.8)));
         assert!(!a.matches(&moved(1e-2 * 0.8)));
+        assert_eq!(a.difference(&moved(1e-4 * 0.8)), None);
+        assert_eq!(a.difference(&moved(0.25)).unwrap(), "corner voxels are up to 0.2500 mm apart");
+        assert_eq!(
+            a.difference(&a.resized([5, 7, 8], GridRule::HalfPixel).unwrap()).unwrap(),
+            "5 x 7 x 4 and 5 x 7 x 8 voxels"
+        );
     }
 }

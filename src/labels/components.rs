@@ -134,8 +134,8 @@ impl Components {
             .par_chunks(depth * nj * ni)
             .map(|data| Slab::new(data, [ni, nj], connectivity, &class))
             .collect::<Result<Vec<_>>>()?;
-        let Slab { runs, rows, mut parents } = joined(slabs, [nj, depth], connectivity)?;
-        let (numbers, count) = numbered(&mut parents)?;
+        let Slab { runs, rows, parents } = joined(slabs, [nj, depth], connectivity)?;
+        let (numbers, count) = numbered(&parents)?;
         Ok(Self { grid, runs, rows, numbers, count })
     }
 
@@ -172,9 +172,11 @@ impl Components {
     }
 
     /// Size, box and centroid of every component, in the order of their numbers.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
     #[expect(clippy::cast_precision_loss, reason = "sums of indices are below 2^53 for any volume that fits in memory")]
-    pub fn table(&self) -> Vec<Component> {
+    pub fn table(&self) -> Result<Vec<Component>> {
         let empty = Component {
             number: 0,
             label: 0,
@@ -183,8 +185,9 @@ impl Components {
             centroid_index: [0.0; 3],
             centroid_mm: [0.0; 3],
         };
-        let mut table = vec![empty; self.count as usize];
-        let mut sums = vec![[0_u64; 3]; self.count as usize];
+        let mut table = limits::reserved(self.count as usize, "a table of components")?;
+        table.resize(self.count as usize, empty);
+        let mut sums: Vec<[u64; 3]> = limits::zeroed(self.count as usize, "a table of components")?;
         for (j, k, runs) in self.by_row() {
             for (run, number) in runs {
                 let at = number as usize - 1;
@@ -203,7 +206,7 @@ impl Components {
             component.centroid_index = sum.map(|sum| sum as f64 / component.voxels as f64);
             component.centroid_mm = self.grid.index_to_world(component.centroid_index);
         }
-        table
+        Ok(table)
     }
 
     /// Numbers as voxels: 0 for background, else the component's number.
@@ -256,7 +259,8 @@ impl Components {
         (0..self.rows.len() - 1).map(move |row| (row % nj, row / nj, self.row(row)))
     }
 
-    fn row(&self, row: usize) -> RowRuns<'_> {
+    /// The runs of row j + nj * k.
+    pub(super) fn row(&self, row: usize) -> RowRuns<'_> {
         let range = range(&self.rows, row);
         self.runs[range.clone()].iter().copied().zip(self.numbers[range].iter().copied())
     }
@@ -401,18 +405,18 @@ fn unite(parents: &mut [u32], a: u32, b: u32) {
 }
 
 /// The component number of every run, ascending by root, and how many there are.
-fn numbered(parents: &mut [u32]) -> Result<(Vec<u32>, u32)> {
+fn numbered(parents: &[u32]) -> Result<(Vec<u32>, u32)> {
     let mut numbers: Vec<u32> = limits::reserved(parents.len(), "the components of a label volume")?;
     let mut count = 0;
-    for n in 0..parents.len() {
-        // A parent comes before its child and points at its root already.
-        let parent = parents[n] as usize;
-        if parent == n {
+    for (n, &parent) in parents.iter().enumerate() {
+        // A parent comes before its child and has the root's number already.
+        let number = if parent as usize == n {
             count += 1;
-            numbers.push(count);
+            count
         } else {
-            numbers.push(numbers[parent]);
-        }
+            numbers[parent as usize]
+        };
+        numbers.push(number);
     }
     Ok((numbers, count))
 }
@@ -491,7 +495,7 @@ mod tests {
             let volume = volume(shape, ids);
             let components = Components::new(&volume, Connectivity::TwentySix).unwrap();
             let numbers = components.paint::<u32>().unwrap();
-            let table = components.table();
+            let table = components.table().unwrap();
             prop_assert_eq!(table.len(), components.count() as usize);
             prop_assert_eq!(components.voxels(), table.iter().map(|c| c.voxels).collect::<Vec<_>>());
             prop_assert_eq!(components.labels(), table.iter().map(|c| c.label).collect::<Vec<_>>());
@@ -518,7 +522,7 @@ mod tests {
         let volume = volume([4, 1, 2], vec![1, 2, 0, 3, 0, 0, 0, 3]);
         assert_eq!(Components::new(&volume, Connectivity::Six).unwrap().count(), 3);
         let joined = Components::by_class(&volume, Connectivity::Six, |id| u16::from(id != 0)).unwrap();
-        let table = joined.table();
+        let table = joined.table().unwrap();
         assert_eq!(table.len(), 2);
         assert_eq!(table[0].centroid_index, [0.5, 0.0, 0.0]);
         assert_eq!(table[1].centroid_mm, [13.0, 0.0, 1.5]);

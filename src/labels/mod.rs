@@ -6,10 +6,10 @@
 mod activation;
 mod components;
 pub mod decide;
-pub(crate) mod distance;
 mod fill;
 mod filters;
 mod instances;
+mod near;
 pub(crate) mod runs;
 mod statistics;
 
