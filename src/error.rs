@@ -33,7 +33,8 @@ pub enum ErrorKind {
     Interrupted,
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}{message}{}", before(.path.as_deref()), after(.source.as_deref()))]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -42,8 +43,17 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+fn before(path: Option<&Path>) -> String {
+    path.map(|path| format!("{}: ", path.display())).unwrap_or_default()
+}
+
+fn after(source: Option<&(dyn std::error::Error + Send + Sync + 'static)>) -> String {
+    source.map(|source| format!(": {source}")).unwrap_or_default()
+}
+
 /// What went wrong: a kind, a sentence, the path it concerns and what to do about it.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Inner>);
 
 impl Error {
@@ -125,25 +135,6 @@ impl Error {
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         self.0.hint.as_deref()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(path) = &self.0.path {
-            write!(f, "{}: ", path.display())?;
-        }
-        f.write_str(&self.0.message)?;
-        if let Some(source) = &self.0.source {
-            write!(f, ": {source}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The only user of `std::fs`: every error names its path, gzip is known by content, writes are atomic.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::zeroed;
 
 const CHUNK: usize = 256 << 10;
 
@@ -27,6 +28,7 @@ pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
         io::ErrorKind::NotFound => "there is no such file",
         io::ErrorKind::PermissionDenied => "reading is not permitted",
         io::ErrorKind::UnexpectedEof => "the file ends too early",
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the compressed data is damaged",
         _ => "cannot be read",
     };
     let out = Error::malformed(message).at(path);
@@ -81,6 +83,31 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// `len` bytes of a file from `offset` on.
+pub(crate) fn read_range(path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
+    if offset.checked_add(len as u64).is_none_or(|end| end > stored) {
+        return Err(unreadable(path, io::ErrorKind::UnexpectedEof.into()));
+    }
+    let mut bytes = zeroed(len, "a part of a file")?;
+    file.seek(io::SeekFrom::Start(offset))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|e| unreadable(path, e))?;
+    Ok(bytes)
+}
+
+/// The file at `relative` in `folder`, refused when a link leads out of the folder.
+pub(crate) fn inside(folder: &Path, relative: &Path) -> Result<PathBuf> {
+    let path = folder.join(relative);
+    let real = path.canonicalize().map_err(|e| unreadable(&path, e))?;
+    let root = folder.canonicalize().map_err(|e| unreadable(folder, e))?;
+    if !real.starts_with(&root) {
+        return Err(Error::malformed("this leads out of its folder").at(path));
+    }
+    Ok(real)
+}
+
 /// A stream over a file's content, inflated when the content is gzip (all members, CRC checked at each end).
 pub(crate) struct Content {
     /// The bytes, inflated.
@@ -97,8 +124,47 @@ pub(crate) fn content(path: &Path) -> Result<Content> {
     let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
     let mut buffered = BufReader::with_capacity(CHUNK, file);
     let gzip = buffered.fill_buf().map_err(|e| unreadable(path, e))?.starts_with(&[0x1f, 0x8b]);
-    let reader: Box<dyn Read + Send> = if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+    let reader: Box<dyn Read + Send> = if gzip { Box::new(Members::new(buffered)) } else { Box::new(buffered) };
     Ok(Content { reader, gzip, stored })
+}
+
+/// Gzip members read as one stream; zero bytes after a member are padding, anything else that is no member is an error
+/// (RFC 1952, section 2.2; tapes and some copy tools pad with zeros).
+struct Members(GzDecoder<Box<dyn BufRead + Send>>);
+
+impl Members {
+    fn new(input: impl BufRead + Send + 'static) -> Self {
+        Self(GzDecoder::new(Box::new(input)))
+    }
+
+    /// Moves on to the next member; false at the end of the file.
+    fn next_member(&mut self) -> io::Result<bool> {
+        let input = self.0.get_mut();
+        loop {
+            let buffer = input.fill_buf()?;
+            let (len, zeros) = (buffer.len(), buffer.iter().take_while(|&&byte| byte == 0).count());
+            input.consume(zeros);
+            match len {
+                0 => return Ok(false),
+                _ if zeros < len => break,
+                _ => (),
+            }
+        }
+        let rest = std::mem::replace(input, Box::new(io::empty()));
+        self.0.reset(rest);
+        Ok(true)
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.0.read(into)?;
+            if n > 0 || into.is_empty() || !self.next_member()? {
+                return Ok(n);
+            }
+        }
+    }
 }
 
 /// Lower-case hex SHA-256 of a file's bytes as stored.
@@ -145,29 +211,86 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
+/// A file in the making: a temporary sibling that takes the wanted name in one step, or vanishes when dropped.
+#[derive(Debug)]
+pub(crate) struct Output {
+    path: PathBuf,
+    overwrite: Overwrite,
+    writer: BufWriter<tempfile::NamedTempFile>,
+}
+
+impl Output {
+    /// Starts a file that is to appear at `path`.
+    pub(crate) fn create(path: &Path, overwrite: Overwrite) -> Result<Self> {
+        check_output(path, overwrite)?;
+        let temporary =
+            tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
+        Ok(Self { path: path.to_owned(), overwrite, writer: BufWriter::with_capacity(CHUNK, temporary) })
+    }
+
+    /// Flushes, syncs and renames.
+    pub(crate) fn commit(self) -> Result<()> {
+        let Self { path, overwrite, writer } = self;
+        let temporary = writer.into_inner().map_err(|e| unwritable(&path, e.into_error()))?;
+        temporary.as_file().sync_all().map_err(|e| unwritable(&path, e))?;
+        set_default_permissions(temporary.as_file(), &path)?;
+        let result = match overwrite {
+            Overwrite::Refuse => temporary.persist_noclobber(&path),
+            Overwrite::Replace => temporary.persist(&path),
+        };
+        result.map(drop).map_err(|e| match e.error.kind() {
+            io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(&path),
+            _ => unwritable(&path, e.error),
+        })
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
 /// Writes a file through a temporary sibling: flushed, synced, renamed; nothing is left behind on failure.
 pub(crate) fn write_atomic(
     path: &Path,
     overwrite: Overwrite,
-    write: impl FnOnce(&mut BufWriter<&File>) -> Result<()>,
+    write: impl FnOnce(&mut Output) -> Result<()>,
 ) -> Result<()> {
-    check_output(path, overwrite)?;
-    let temporary =
-        tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
-    let mut writer = BufWriter::with_capacity(CHUNK, temporary.as_file());
-    write(&mut writer)?;
-    writer.flush().map_err(|e| unwritable(path, e))?;
-    drop(writer);
-    temporary.as_file().sync_all().map_err(|e| unwritable(path, e))?;
-    set_default_permissions(temporary.as_file(), path)?;
-    let result = match overwrite {
-        Overwrite::Refuse => temporary.persist_noclobber(path),
-        Overwrite::Replace => temporary.persist(path),
-    };
-    result.map(drop).map_err(|e| match e.error.kind() {
-        io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(path),
-        _ => unwritable(path, e.error),
-    })
+    let mut output = Output::create(path, overwrite)?;
+    write(&mut output)?;
+    output.commit()
+}
+
+/// Writes bytes through [`write_atomic`].
+pub(crate) fn write_bytes(path: &Path, overwrite: Overwrite, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, overwrite, |writer| writer.write_all(bytes).map_err(|e| unwritable(path, e)))
+}
+
+/// Writes a text that ends in a line break.
+pub(crate) fn write_text(path: &Path, overwrite: Overwrite, text: &str) -> Result<()> {
+    write_bytes(path, overwrite, format!("{}\n", text.trim_end()).as_bytes())
+}
+
+/// Peak resident memory of this process in bytes, where the system says.
+pub(crate) fn peak_rss() -> Option<u64> {
+    kernel_figure("/proc/self/status", "VmHWM:")
+}
+
+/// Bytes that the system could give to a program without swapping, where it says.
+pub(crate) fn available_memory() -> Option<u64> {
+    kernel_figure("/proc/meminfo", "MemAvailable:")
+}
+
+/// A figure in kB from a file of the Linux kernel.
+fn kernel_figure(file: &str, key: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Temporary files are private; an output gets the permissions of an ordinary new file.
@@ -248,5 +371,29 @@ mod tests {
         let again = write_atomic(&path, Overwrite::Refuse, |_| Ok(())).unwrap_err();
         assert_eq!(again.kind(), ErrorKind::Usage);
         assert_eq!(read(&path, 2).unwrap_err().kind(), ErrorKind::Limit);
+    }
+
+    #[test]
+    fn gzip_members_are_one_stream_and_padding_is_skipped_and_garbage_is_not() {
+        let member = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("members.gz");
+        let inflated = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let mut out = Vec::new();
+            content(&path).unwrap().reader.read_to_end(&mut out).map(|_| out)
+        };
+        let stored = [member(b"one "), member(b""), vec![0; 700_000], member(b"two"), vec![0; 5]].concat();
+        assert_eq!(inflated(&stored).unwrap(), b"one two");
+        assert!(inflated(&[member(b"one"), b"garbage".to_vec()].concat()).is_err());
+        let mut damaged = member(b"one");
+        let crc = damaged.len() - 8;
+        damaged[crc] ^= 1;
+        assert!(inflated(&damaged).is_err());
+        assert!(inflated(&stored[..20]).is_err());
     }
 }

@@ -55,9 +55,9 @@ impl Limits {
 /// # Errors
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
 pub fn zeroed<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
-    let mut values = reserved(len, what)?;
-    values.resize(len, T::default());
-    Ok(values)
+    // Asked for and given back: `vec!` then takes zeroed pages from the system, which cost nothing until written.
+    drop(reserved::<T>(len, what)?);
+    Ok(vec![T::default(); len])
 }
 
 /// An empty vector with room for `len` values.
@@ -66,11 +66,23 @@ pub fn zeroed<T: Clone + Default>(len: usize, what: &str) -> Result<Vec<T>> {
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
 pub fn reserved<T>(len: usize, what: &str) -> Result<Vec<T>> {
     let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| {
-        let bytes = len.saturating_mul(size_of::<T>());
-        Error::limit(format!("{what} needs {bytes} bytes, which this machine does not give"))
-    })?;
+    values.try_reserve_exact(len).map_err(|_| refused::<T>(len, what))?;
     Ok(values)
+}
+
+/// Makes room for `more` further values in a vector that grows step by step.
+///
+/// # Errors
+/// [`crate::ErrorKind::Limit`] when the memory cannot be had.
+#[inline]
+pub fn room<T>(values: &mut Vec<T>, more: usize, what: &str) -> Result<()> {
+    values.try_reserve(more).map_err(|_| refused::<T>(values.len().saturating_add(more), what))
+}
+
+#[cold]
+fn refused<T>(len: usize, what: &str) -> Error {
+    let bytes = len.saturating_mul(size_of::<T>());
+    Error::limit(format!("{what} needs {bytes} bytes, which this machine does not give"))
 }
 
 #[cfg(test)]

@@ -1,1 +1,94 @@
-fn main() {}
+//! The command line program: what was typed becomes one library call; nothing else happens here.
+
+mod arguments;
+mod completions;
+mod convert;
+mod evaluate;
+mod exit;
+mod info;
+mod models;
+mod output;
+mod progress;
+mod runtime;
+mod segment;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use unet_vol::Result;
+
+use exit::Exit;
+use output::Verbosity;
+
+/// Turns a scan into a label volume, on exactly the scan's grid.
+///
+/// For research only; not a medical device.
+#[derive(Debug, Parser)]
+#[command(name = "unet-vol", version, after_help = exit::TABLE, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say less: errors only.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say more; twice for the log of the libraries below.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Segment a study: files in, a label volume out.
+    Segment(segment::Arguments),
+    /// Say what a file holds, from its header.
+    Info(info::Arguments),
+    /// Rewrite a volume: other orientation, spacing or type.
+    Convert(convert::Arguments),
+    /// Compare label volumes with a reference.
+    Evaluate(evaluate::Arguments),
+    /// List, show, verify and describe models.
+    Models(models::Arguments),
+    /// Show and install the libraries that run networks.
+    Runtime(runtime::Arguments),
+    /// Write completions for a shell, or the manual page.
+    Completions(completions::Arguments),
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Normal,
+        _ => Verbosity::Verbose,
+    };
+    start_log(cli.verbose);
+    match cli.command {
+        Command::Segment(arguments) => segment::run(arguments, verbosity),
+        Command::Info(arguments) => info::run(&arguments, verbosity),
+        Command::Convert(arguments) => convert::run(&arguments, verbosity),
+        Command::Evaluate(arguments) => evaluate::run(&arguments, verbosity),
+        Command::Models(arguments) => models::run(arguments, verbosity),
+        Command::Runtime(arguments) => runtime::run(arguments, verbosity),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// The libraries' log on stderr, from `-vv` on.
+fn start_log(verbose: u8) {
+    if verbose >= 2 {
+        let level = if verbose == 2 { tracing::Level::INFO } else { tracing::Level::TRACE };
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).init();
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::error(&error);
+            Exit::from(&error).into()
+        }
+    }
+}

@@ -21,7 +21,8 @@ impl Affine {
         }
         let affine = Self { rows };
         let volume: f64 = affine.spacing().iter().product();
-        if volume == 0.0 || (affine.determinant() / volume).abs() < 1e-9 {
+        let ratio = (affine.determinant() / volume).abs();
+        if !ratio.is_finite() || ratio < 1e-9 {
             return Err(Error::malformed("the affine is singular: its axes do not span the space"));
         }
         Ok(affine)

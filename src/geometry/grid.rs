@@ -1,6 +1,6 @@
 //! Shape and affine without voxels.
 
-use super::{Affine, AxisMap, Orientation, Region};
+use super::{Affine, AxisMap, Orientation, Region, float};
 use crate::error::{Error, Result};
 
 /// How a grid of another spacing or shape is laid over the old one.
@@ -34,11 +34,6 @@ pub struct Grid {
     affine: Affine,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
-fn float(n: usize) -> f64 {
-    n as f64
-}
-
 impl Grid {
     /// Corner centres may differ by this part of the smallest spacing and grids still match.
     pub const MATCH_TOLERANCE: f64 = 1e-3;
@@ -56,6 +51,12 @@ impl Grid {
             .try_fold(1_usize, |product, &n| product.checked_mul(n))
             .ok_or_else(|| Error::limit(format!("a grid of {shape:?} voxels is too large to count")))?;
         Ok(Self { shape, affine })
+    }
+
+    /// The same shape placed by another affine.
+    #[must_use]
+    pub fn with_affine(&self, affine: Affine) -> Self {
+        Self { shape: self.shape, affine }
     }
 
     /// Voxels along i, j, k.
@@ -187,16 +188,26 @@ impl Grid {
     /// [`crate::ErrorKind::Usage`] when a spacing is not positive; as [`Grid::new`].
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded below")]
     pub fn respaced(&self, spacing: [f64; 3], rule: GridRule) -> Result<Self> {
+        let old = self.spacing();
+        let count = |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
+        let laid = self.laid(spacing, [count(0), count(1), count(2)], rule)?;
+        match rule {
+            GridRule::HalfPixel | GridRule::Corner => self.resized(laid.shape, rule),
+            GridRule::FirstVoxel | GridRule::Centre => Ok(laid),
+        }
+    }
+
+    /// `shape` voxels of exactly `spacing` mm along the same axes, placed by `rule`: under [`GridRule::HalfPixel`] the
+    /// first edge of the field of view stays, under [`GridRule::Centre`] its centre, else the first voxel centre.
+    ///
+    /// # Errors
+    /// As [`Grid::respaced`].
+    pub fn laid(&self, spacing: [f64; 3], shape: [usize; 3], rule: GridRule) -> Result<Self> {
         if spacing.iter().any(|s| !s.is_finite() || *s <= 0.0) {
             return Err(Error::usage(format!("a spacing of {spacing:?} mm is not positive")));
         }
         let old = self.spacing();
-        let ratio = [0, 1, 2].map(|axis| spacing[axis] / old[axis]);
-        let shape = [0, 1, 2].map(|axis| (float(self.shape[axis]) / ratio[axis]).round().clamp(1.0, 1e9) as usize);
-        match rule {
-            GridRule::HalfPixel | GridRule::Corner => self.resized(shape, rule),
-            GridRule::FirstVoxel | GridRule::Centre => self.scaled(ratio, shape, rule),
-        }
+        self.scaled([0, 1, 2].map(|axis| spacing[axis] / old[axis]), shape, rule)
     }
 
     /// `shape` voxels of `ratio` old voxels each, placed by `rule`.

@@ -74,7 +74,10 @@ impl Direction {
 }
 
 /// The sides that the axes i, j, k grow towards; each world axis occurs once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// As text (in model specs and options) three letters such as `RAS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Orientation([Direction; 3]);
 
 impl Orientation {
@@ -101,6 +104,12 @@ impl Orientation {
     #[must_use]
     pub fn directions(&self) -> [Direction; 3] {
         self.0
+    }
+
+    /// The axes in reverse order: the memory order of an `[i, j, k]` array in C order.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self([self.0[2], self.0[1], self.0[0]])
     }
 
     /// The orientation whose axes are best aligned with the columns of `affine`.
@@ -143,6 +152,20 @@ impl Orientation {
 impl fmt::Display for Orientation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|d| write!(f, "{}", d.letter()))
+    }
+}
+
+impl From<Orientation> for String {
+    fn from(orientation: Orientation) -> Self {
+        orientation.to_string()
+    }
+}
+
+impl TryFrom<String> for Orientation {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
     }
 }
 

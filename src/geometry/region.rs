@@ -1,7 +1,7 @@
 //! A box of voxels.
 
 /// A half-open box of voxel indices: `start[a] <= index[a] < end[a]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Region {
     /// First index of each axis.
     pub start: [usize; 3],

@@ -5,6 +5,8 @@
 #[cfg(any(feature = "onnxruntime", feature = "openvino"))]
 mod binding;
 mod dispatch;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod engines;
 pub mod library;
 mod model_file;
@@ -64,6 +66,26 @@ pub struct Backend {
     pub provider: String,
     /// Arithmetic.
     pub precision: Precision,
+}
+
+impl Backend {
+    /// An engine that is linked in: no library to name.
+    #[must_use]
+    pub fn new(
+        engine: impl Into<String>,
+        version: impl Into<String>,
+        provider: impl Into<String>,
+        precision: Precision,
+    ) -> Self {
+        Self {
+            engine: engine.into(),
+            version: version.into(),
+            library: None,
+            library_sha256: None,
+            provider: provider.into(),
+            precision,
+        }
+    }
 }
 
 /// Borrowed row-major `f32` values of a shape.

@@ -93,7 +93,7 @@ impl LabelTable {
 /// A distinct colour for any id: hues a golden angle apart.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "values lie in 0..=255")]
-fn default_rgb(id: u16) -> [u8; 3] {
+pub(crate) fn default_rgb(id: u16) -> [u8; 3] {
     if id == 0 {
         return [0; 3];
     }

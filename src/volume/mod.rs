@@ -9,6 +9,8 @@ mod source;
 #[expect(clippy::module_inception, reason = "the module's main type")]
 mod volume;
 
+pub(crate) use label_map::default_rgb;
 pub use label_map::{Label, LabelMap, LabelTable, TermCode};
+pub(crate) use permute::permute_into;
 pub use source::{NiftiSource, Source, SourceKind};
 pub use volume::Volume;

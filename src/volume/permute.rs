@@ -9,6 +9,13 @@ const BLOCK: usize = 32;
 
 /// `data` of old shape `old`, reordered by `map`.
 pub(super) fn permute<T: Copy + Default + Send + Sync>(data: &[T], old: [usize; 3], map: AxisMap) -> Vec<T> {
+    let mut out = vec![T::default(); data.len()];
+    permute_into(data, old, map, &mut out);
+    out
+}
+
+/// Writes `data` of old shape `old`, reordered by `map`, to `out`, which holds as many values.
+pub(crate) fn permute_into<T: Copy + Send + Sync>(data: &[T], old: [usize; 3], map: AxisMap, out: &mut [T]) {
     let new = map.shape(old);
     let stride_of = [1, old[0], old[0] * old[1]];
     let stride = map.from.map(|axis| stride_of[axis]);
@@ -17,10 +24,9 @@ pub(super) fn permute<T: Copy + Default + Send + Sync>(data: &[T], old: [usize; 
     let step = |a: usize, n: usize| {
         if map.flip[a] { (n * stride[a]).wrapping_neg() } else { n * stride[a] }
     };
-    let mut out = vec![T::default(); data.len()];
     let plane = new[0] * new[1];
     if plane == 0 {
-        return out;
+        return;
     }
     let slab = if map.from[2] == 0 { BLOCK } else { 1 };
     out.par_chunks_mut(plane * slab).enumerate().for_each(|(chunk, out)| {
@@ -40,7 +46,6 @@ pub(super) fn permute<T: Copy + Default + Send + Sync>(data: &[T], old: [usize; 
             }
         }
     });
-    out
 }
 
 #[cfg(test)]

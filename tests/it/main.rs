@@ -1,8 +1,17 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
+mod architecture;
+mod components;
+mod evaluate;
+mod graph;
+mod nifti;
+mod nifti_write;
+mod report;
+mod resample;
 #[cfg(all(feature = "onnxruntime", feature = "openvino"))]
 mod runtimes;
 mod support;
+mod tiling;
 
 /// Every `.rs` file of this folder is declared in `main.rs`, so that no test is silently left out.
 #[test]

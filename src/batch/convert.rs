@@ -1,0 +1,81 @@
+//! A volume to another orientation, spacing or sample type.
+
+use std::path::Path;
+
+use crate::error::{Result, Warning};
+use crate::formats::{self, DataType, ReadOptions, WriteOptions};
+use crate::fs::{self, Overwrite};
+use crate::geometry::{GridRule, Orientation};
+use crate::report::Certificate;
+use crate::resample::{Method, ResampleOptions, resample};
+use crate::volume::Volume;
+
+/// What [`convert`] changes.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ConvertOptions {
+    /// Axes are permuted and flipped to this orientation; no interpolation.
+    pub orientation: Option<Orientation>,
+    /// New spacing in mm along i, j, k (after reorientation); the edges of the field of view stay.
+    pub spacing: Option<[f64; 3]>,
+    /// How values between voxels are found when the spacing changes.
+    pub method: Method,
+    /// Sample type of the output; by default that of the input, or `float32` when the spacing changes or values are scaled.
+    pub data_type: Option<DataType>,
+    /// Which volume of a 4-D file, counted from 0.
+    pub volume: Option<usize>,
+    /// Orientation of a file that does not state one.
+    pub assume_orientation: Option<Orientation>,
+    /// Whether an existing output is replaced.
+    pub overwrite: Overwrite,
+}
+
+/// Rewrites the volume in `input` as `output` and certifies that it lies where it should.
+///
+/// # Errors
+/// What the reader and the writer refuse; [`crate::ErrorKind::Usage`] for a spacing that is not positive;
+/// [`crate::ErrorKind::Internal`] when the certificate fails.
+pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<(Certificate, Vec<Warning>)> {
+    fs::check_output(output, options.overwrite)?;
+    let read = ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
+    let probe = formats::probe(input, &read)?;
+    let stored = probe.data_type;
+    let data_type = options.data_type.unwrap_or(if options.spacing.is_some() || probe.scaling.is_some() {
+        DataType::Float32
+    } else {
+        stored
+    });
+    let write = WriteOptions::new(data_type).with_overwrite(options.overwrite);
+    // Integers of more than 24 bits and doubles would lose digits as f32.
+    let wide = stored.size() > 4 || matches!(stored, DataType::Int32 | DataType::UInt32);
+    let (grid, mut warnings) = if wide && options.spacing.is_none() {
+        let study = formats::read_as::<f64>(input, &read)?;
+        let volume = oriented(study.volume, options.orientation);
+        formats::write_volume(output, &volume, &study.source, &write)?;
+        (*volume.grid(), study.warnings)
+    } else {
+        let study = formats::read(input, &read)?;
+        let mut volume = oriented(study.volume, options.orientation);
+        if let Some(spacing) = options.spacing {
+            let grid = volume.grid().respaced(spacing, GridRule::HalfPixel)?;
+            volume = resample(&volume, &grid, &ResampleOptions::new(options.method))?;
+        }
+        formats::write_volume(output, &volume, &study.source, &write)?;
+        (*volume.grid(), study.warnings)
+    };
+    warnings.dedup();
+    let certificate = formats::probe(output, &ReadOptions::new()).and_then(|p| Certificate::check(&grid, &p.grid));
+    let certificate = certificate.map_err(|error| {
+        // The failed output goes; that it cannot be removed would hide the reason.
+        let _ = fs::remove(output);
+        error.at(output)
+    })?;
+    Ok((certificate, warnings))
+}
+
+fn oriented<T: Copy + Default + Send + Sync>(volume: Volume<T>, orientation: Option<Orientation>) -> Volume<T> {
+    match orientation {
+        Some(orientation) if orientation != volume.grid().orientation() => volume.reoriented(orientation),
+        _ => volume,
+    }
+}

@@ -1,0 +1,156 @@
+//! The files of one study: channels on one grid.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result, Warning};
+use crate::formats::{self, ReadOptions};
+use crate::fs;
+use crate::geometry::{Grid, Orientation};
+use crate::model::ModelSpec;
+use crate::report::FileRecord;
+use crate::resample::{self, ResampleOptions};
+use crate::volume::{Source, Volume};
+
+/// How the files of a study are read.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct StudyOptions {
+    /// Which volume of a 4-D file, counted from 0.
+    pub volume: Option<usize>,
+    /// Orientation of files that do not state one.
+    pub assume_orientation: Option<Orientation>,
+    /// Channels on other grids are resampled onto the first one's.
+    pub match_grid: bool,
+}
+
+/// A study in memory: one volume per channel, and what a writer needs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Inputs {
+    /// One volume per file, all on the grid of the first.
+    pub channels: Vec<Volume>,
+    /// The first file's.
+    pub source: Source,
+    /// The files and their hashes.
+    pub files: Vec<FileRecord>,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+}
+
+impl Inputs {
+    /// Reads the files of one study, one per channel of `spec`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when files are missing or lie on different grids, or a file does not say where left
+    /// and right are and the model tells them apart; what the reader refuses.
+    pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
+        check_count(paths, spec)?;
+        let mut inputs: Option<Self> = None;
+        for path in paths {
+            let path = path.as_ref();
+            let read = ReadOptions::new()
+                .with_volume(options.volume)
+                .with_assume_orientation(options.assume_orientation);
+            let study = formats::read(path, &read)?;
+            check_orientation(path, &study.source, spec)?;
+            let file = FileRecord { path: path.to_owned(), sha256: fs::sha256(path)? };
+            match &mut inputs {
+                None => {
+                    inputs = Some(Self {
+                        channels: vec![study.volume],
+                        source: study.source,
+                        files: vec![file],
+                        warnings: study.warnings,
+                    });
+                }
+                Some(inputs) => {
+                    let volume = inputs.onto_first(study.volume, path, options.match_grid)?;
+                    inputs.channels.push(volume);
+                    inputs.files.push(file);
+                    inputs.warnings.extend(study.warnings);
+                }
+            }
+        }
+        inputs.ok_or_else(|| Error::usage("no input file was named"))
+    }
+
+    /// Where the study is.
+    #[must_use]
+    pub fn grid(&self) -> &Grid {
+        &self.source.grid
+    }
+
+    fn onto_first(&mut self, volume: Volume, path: &Path, match_grid: bool) -> Result<Volume> {
+        let first = self.channels[0].grid();
+        if volume.grid().matches(first) {
+            return Ok(volume);
+        }
+        if !match_grid {
+            return Err(Error::usage(format!(
+                "this channel of {:?} voxels lies on another grid than the first one of {:?} voxels",
+                volume.grid().shape(),
+                first.shape()
+            ))
+            .at(path)
+            .hint("give --match-grid to resample it onto the first one's grid"));
+        }
+        self.warnings.push(Warning::new(
+            "channel-resampled",
+            format!("{} was resampled onto the grid of the first channel", path.display()),
+        ));
+        resample::resample(&volume, first, &ResampleOptions::default())
+    }
+}
+
+/// As many files as the network has channels.
+fn check_count(paths: &[impl AsRef<Path>], spec: &ModelSpec) -> Result<()> {
+    let channels = &spec.input.channels;
+    if paths.len() == channels.len() {
+        return Ok(());
+    }
+    let names: Vec<_> = channels.iter().map(|c| c.name.as_str()).collect();
+    Err(Error::usage(format!(
+        "{} needs {} file{} ({}) and {} {} named",
+        spec.name,
+        channels.len(),
+        if channels.len() == 1 { "" } else { "s" },
+        names.join(", "),
+        paths.len(),
+        if paths.len() == 1 { "is" } else { "are" },
+    ))
+    .hint("several inputs are the channels of one study, in the model's order; call the program once per study"))
+}
+
+/// A model that tells left from right refuses a file that does not.
+fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec) -> Result<()> {
+    if source.oriented || !spec.sided {
+        return Ok(());
+    }
+    Err(Error::malformed("the file does not say where left and right are (no sform and no qform)")
+        .at(path)
+        .hint("if you know its axes, name them, for example --assume-orientation RAS"))
+}
+
+/// The name of a study: its first file without folders and suffixes.
+pub(super) fn stem(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let lower = name.to_ascii_lowercase();
+    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr"] {
+        if lower.len() > suffix.len() && lower.ends_with(suffix) {
+            return PathBuf::from(&name[..name.len() - suffix.len()]);
+        }
+    }
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_keep_inner_dots() {
+        for (name, want) in [("a/b.v1.nii.gz", "b.v1"), ("x.NII", "x"), ("scan", "scan"), (".nii", ".nii")] {
+            assert_eq!(stem(Path::new(name)), PathBuf::from(want));
+        }
+    }
+}

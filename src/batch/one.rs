@@ -1,0 +1,184 @@
+//! One study from its files to its files.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::inputs::{Inputs, StudyOptions};
+use super::outputs::{OutputPaths, with_suffix};
+use crate::error::{Error, Result, Warning};
+use crate::formats::{self, DataType, ReadOptions, WriteOptions};
+use crate::fs::{self, Overwrite};
+use crate::inference::Backend;
+use crate::labels::{self, Statistics};
+use crate::model::ModelSpec;
+use crate::pipeline::{Origin, Outcome, Pipeline, Stage};
+use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
+use crate::volume::{LabelMap, LabelTable, Volume};
+
+/// Labels of one study with everything that a report needs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Segmentation {
+    /// The study as read.
+    pub inputs: Inputs,
+    /// Labels, plan, warnings and times.
+    pub outcome: Outcome,
+    /// Volume, place and intensity of each label.
+    pub statistics: Statistics,
+    spec: ModelSpec,
+    origin: Origin,
+    backend: Backend,
+    threads: usize,
+}
+
+impl Pipeline {
+    /// Segments the study in one file.
+    ///
+    /// # Errors
+    /// What the reader refuses, and as [`Pipeline::segment`].
+    pub fn run(&self, path: impl AsRef<Path>) -> Result<Segmentation> {
+        self.run_files(&[path.as_ref()], &StudyOptions::default())
+    }
+
+    /// Segments a study whose channels are files, in the order of the model's channels.
+    ///
+    /// # Errors
+    /// As [`Inputs::read`] and [`Pipeline::segment`].
+    pub fn run_files(&self, paths: &[impl AsRef<Path> + Sync], options: &StudyOptions) -> Result<Segmentation> {
+        self.install(|| {
+            let start = Instant::now();
+            self.watch().step(Stage::Read, 0, 1)?;
+            let inputs = Inputs::read(paths, self.spec(), options)?;
+            let read = start.elapsed().as_secs_f64();
+            let mut outcome = self.segment(&inputs.channels)?;
+            outcome.seconds.insert(0, (Stage::Read, read));
+            let statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            Ok(Segmentation {
+                inputs,
+                outcome,
+                statistics,
+                spec: self.spec().clone(),
+                origin: self.origin().clone(),
+                backend: self.backend().clone(),
+                threads: rayon::current_num_threads(),
+            })
+        })
+    }
+}
+
+impl Segmentation {
+    /// The labels, on exactly the grid of the input.
+    #[must_use]
+    pub fn labels(&self) -> &LabelMap {
+        &self.outcome.labels
+    }
+
+    /// Writes the label volume to `path`, which must not exist, reopens it and compares its geometry with the source.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Output`] when it cannot be written, [`crate::ErrorKind::Usage`] when it exists,
+    /// [`crate::ErrorKind::Internal`] when the certificate fails; then nothing is left behind.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<Certificate> {
+        self.write_labels(path.as_ref(), self.labels(), Overwrite::Refuse)
+    }
+
+    /// Writes all of `outputs` and returns the record of the run.
+    ///
+    /// # Errors
+    /// As [`Segmentation::save`], for each file.
+    pub fn write(&self, outputs: &OutputPaths) -> Result<Manifest> {
+        let start = Instant::now();
+        let overwrite = outputs.overwrite;
+        let certificate = self.write_labels(&outputs.labels, self.labels(), overwrite)?;
+        if let Some(path) = &outputs.brain_mask {
+            self.write_labels(path, &self.brain_mask(), overwrite)?;
+        }
+        if let Some(path) = &outputs.probabilities {
+            self.write_probabilities(path, overwrite)?;
+        }
+        if let Some(path) = &outputs.lut {
+            fs::write_text(path, overwrite, &report::color_table(&self.labels().table))?;
+        }
+        if let Some(path) = &outputs.statistics {
+            let json = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+            let text = if json { report::to_json(&self.statistics)? } else { report::csv(&self.statistics) };
+            fs::write_text(path, overwrite, &text)?;
+        }
+        if let Some(path) = &outputs.preview {
+            let png = report::preview(&self.inputs.channels[0], self.labels(), &report::PreviewOptions::default())?;
+            fs::write_bytes(path, overwrite, &png)?;
+        }
+        let mut manifest = self.manifest();
+        manifest.output = Some(FileRecord { path: outputs.labels.clone(), sha256: fs::sha256(&outputs.labels)? });
+        manifest.certificate = Some(certificate);
+        manifest.seconds.push(StageSeconds { stage: Stage::Write, seconds: start.elapsed().as_secs_f64() });
+        if let Some(path) = &outputs.manifest {
+            fs::write_text(path, overwrite, &report::to_json(&manifest)?)?;
+        }
+        Ok(manifest)
+    }
+
+    /// The record of the run, without output and certificate.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        Manifest {
+            program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
+            notice: Manifest::NOTICE,
+            inputs: self.inputs.files.clone(),
+            output: None,
+            grid: self.labels().grid().into(),
+            certificate: None,
+            model: ModelRecord::new(&self.spec, &self.origin),
+            backend: self.backend.clone(),
+            threads: self.threads,
+            plan: self.outcome.plan.clone(),
+            labels: self.statistics.labels.clone(),
+            volumes: report::volume_sums(&self.spec, &self.statistics),
+            seconds: self.outcome.seconds.iter().map(|&(stage, seconds)| StageSeconds { stage, seconds }).collect(),
+            peak_rss_bytes: fs::peak_rss(),
+            warnings: self.warnings(),
+        }
+    }
+
+    /// Everything the user should know, from reading to labels.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.inputs.warnings.iter().chain(&self.outcome.warnings).cloned().collect()
+    }
+
+    fn write_labels(&self, path: &Path, labels: &LabelMap, overwrite: Overwrite) -> Result<Certificate> {
+        formats::write_labels(path, labels, &self.inputs.source, overwrite)?;
+        let check = formats::probe(path, &ReadOptions::new()).and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
+        check.map_err(|error| {
+            // The failed output goes; that it cannot be removed would hide the reason.
+            let _ = fs::remove(path);
+            error.at(path)
+        })
+    }
+
+    /// 1 in every structure of the model's `brain` volume, or in every label where it names none.
+    fn brain_mask(&self) -> LabelMap {
+        let brain = self.spec.volumes.iter().find(|sum| sum.name == "brain");
+        let inside = |id: u16| id != 0 && brain.is_none_or(|sum| sum.ids.contains(&id));
+        let mut ids = self.labels().ids.clone();
+        for id in ids.data_mut() {
+            *id = u16::from(inside(*id));
+        }
+        LabelMap::new(ids, LabelTable::default())
+    }
+
+    /// One file per class that has a label.
+    fn write_probabilities(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
+        let Some(scores) = &self.outcome.probabilities else {
+            return Err(Error::internal("probabilities were not kept"));
+        };
+        for class in &self.spec.labels {
+            let volume: Volume = scores.on_grid(class.class, self.labels().grid())?;
+            let path = with_suffix(path, &class.id.to_string());
+            let name = Some(class.name.clone());
+            let options = WriteOptions::new(DataType::Float32).with_overwrite(overwrite).with_quantity(name);
+            formats::write_volume(&path, &volume, &self.inputs.source, &options)?;
+        }
+        Ok(())
+    }
+}

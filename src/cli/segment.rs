@@ -1,0 +1,220 @@
+//! `unet-vol segment`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use unet_vol::batch::{self, OutputPaths, Segmentation, StudyOptions};
+use unet_vol::pipeline::{Pipeline, Plan};
+use unet_vol::report::Manifest;
+use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
+
+use crate::arguments::{EngineArguments, ModelArguments};
+use crate::exit::Exit;
+use crate::output::{self, Verbosity};
+use crate::progress::{Bar, cancel_on_signal};
+use crate::size::Size;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  unet-vol segment study.nii.gz
+  unet-vol segment study.nii.gz -o labels.nii.gz --stats volumes.csv --preview look.png
+  unet-vol segment t1.nii.gz --model net.onnx --spec net.toml --engine onnxruntime
+  unet-vol segment study.nii.gz --dry-run")]
+pub(crate) struct Arguments {
+    /// The study; several files are the channels of one study, in the model's order.
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+
+    /// The label volume [default: <stem>_seg.nii.gz beside the first input].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    model: ModelArguments,
+
+    /// Volume of a 4-D file, counted from 0.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    volume: Option<usize>,
+
+    /// Orientation of a file that does not state one, such as RAS.
+    #[arg(long, value_name = "CODES", help_heading = "Input")]
+    assume_orientation: Option<Orientation>,
+
+    /// Resample channels that lie on another grid onto the first one's.
+    #[arg(long, help_heading = "Input")]
+    match_grid: bool,
+
+    /// Volume, place and intensity of each label (.csv or .json).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    stats: Option<PathBuf>,
+
+    /// The record of the run: hashes, versions, engine, certificate, times (.json).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    manifest: Option<PathBuf>,
+
+    /// A picture: three planes with the labels in color (.png).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    preview: Option<PathBuf>,
+
+    /// The probability of each class, one file per class: NAME_<id>.nii.gz.
+    #[arg(long, value_name = "NAME.nii.gz", help_heading = "Output")]
+    probabilities: Option<PathBuf>,
+
+    /// A mask of the brain, or of all labels where the model names no brain.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    brain_mask: Option<PathBuf>,
+
+    /// Ids, names and colors for viewers.
+    #[arg(long, value_name = "FILE.txt", help_heading = "Output")]
+    lut: Option<PathBuf>,
+
+    /// Keep only these labels, by name or id.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', help_heading = "Output")]
+    labels: Vec<String>,
+
+    /// Replace outputs that exist.
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+
+    /// An empty result is an error (exit code 9).
+    #[arg(long, help_heading = "Output")]
+    fail_on_empty: bool,
+
+    /// Print the record of the run as JSON on stdout.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+
+    #[command(flatten)]
+    engine: EngineArguments,
+
+    /// Ceiling for peak memory, such as 1G: the plan fits or is refused; labels do not depend on it.
+    #[arg(long, value_name = "SIZE", help_heading = "Engine")]
+    max_ram: Option<Size>,
+
+    /// Print tiles, passes and predicted peak memory, and stop before any voxel is read.
+    #[arg(long, help_heading = "Engine")]
+    dry_run: bool,
+}
+
+pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
+    let outputs = arguments.outputs();
+    if !arguments.dry_run {
+        outputs.check(&arguments.inputs)?;
+    }
+    let model = arguments.model.open()?;
+    let bar = Bar::new(verbosity);
+    let mut builder = Pipeline::builder(model)
+        .engine(arguments.engine.options())
+        .threads(arguments.engine.threads)
+        .keep_probabilities(arguments.probabilities.is_some())
+        .keep_labels(arguments.labels.clone())
+        .progress(bar.callback())
+        .cancel(cancel_on_signal());
+    if let Some(Size(bytes)) = arguments.max_ram {
+        builder = builder.max_bytes(bytes);
+    }
+    let pipeline = builder.build()?;
+    if arguments.dry_run {
+        return dry_run(&arguments, &pipeline);
+    }
+    let result = pipeline.run_files(&arguments.inputs, &arguments.study()).and_then(|done| finish(&arguments, &outputs, &done));
+    bar.clear();
+    let (manifest, empty) = result?;
+    output::warnings(verbosity, &manifest.warnings);
+    if arguments.json {
+        output::json(&manifest)?;
+    } else {
+        summary(&manifest, &outputs, verbosity);
+    }
+    Ok(if empty && arguments.fail_on_empty { Exit::Empty } else { Exit::Done })
+}
+
+/// Writes the outputs, but nothing when the result is empty and that is to be an error.
+fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> Result<(Manifest, bool)> {
+    let empty = done.labels().is_empty();
+    if empty && arguments.fail_on_empty {
+        return Err(Error::new(ErrorKind::Empty, "no voxel got a label; no output was written")
+            .at(&arguments.inputs[0])
+            .hint("leave --fail-on-empty out to write the empty label volume"));
+    }
+    Ok((done.write(outputs)?, empty))
+}
+
+impl Arguments {
+    fn outputs(&self) -> OutputPaths {
+        let labels = self.output.clone().unwrap_or_else(|| batch::default_output(&self.inputs[0]));
+        let mut outputs = OutputPaths::new(labels);
+        outputs.statistics.clone_from(&self.stats);
+        outputs.manifest.clone_from(&self.manifest);
+        outputs.preview.clone_from(&self.preview);
+        outputs.brain_mask.clone_from(&self.brain_mask);
+        outputs.lut.clone_from(&self.lut);
+        outputs.probabilities.clone_from(&self.probabilities);
+        outputs.overwrite = if self.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
+        outputs
+    }
+
+    fn study(&self) -> StudyOptions {
+        let mut options = StudyOptions::default();
+        options.volume = self.volume;
+        options.assume_orientation = self.assume_orientation;
+        options.match_grid = self.match_grid;
+        options
+    }
+}
+
+fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
+    let probe = unet_vol::formats::probe(&arguments.inputs[0])?;
+    let plan = pipeline.plan(&probe.grid)?;
+    if arguments.json {
+        output::json(&plan)?;
+    } else {
+        output::data(plan_text(&plan));
+    }
+    Ok(Exit::Done)
+}
+
+fn plan_text(plan: &Plan) -> String {
+    let triple = |s: [usize; 3]| format!("{} x {} x {}", s[0], s[1], s[2]);
+    let mut rows = vec![
+        vec!["source".to_owned(), triple(plan.source)],
+        vec!["network grid".to_owned(), triple(plan.working)],
+        vec!["patch".to_owned(), triple(plan.patch)],
+        vec!["tiles".to_owned(), plan.tiles.to_string()],
+        vec!["passes".to_owned(), plan.passes.to_string()],
+    ];
+    rows.extend(plan.stages.iter().map(|stage| vec![format!("memory, {}", stage.name), output::bytes(stage.bytes)]));
+    rows.push(vec!["peak memory".to_owned(), output::bytes(plan.peak_bytes)]);
+    output::table(&rows)
+}
+
+fn summary(manifest: &Manifest, outputs: &OutputPaths, verbosity: Verbosity) {
+    let found = manifest.labels.iter().filter(|label| label.voxels > 0).count();
+    let seconds: f64 = manifest.seconds.iter().map(|stage| stage.seconds).sum();
+    let backend = &manifest.backend;
+    output::say(
+        verbosity,
+        format!("{found} labels in {seconds:.1} s ({} on {}, {} threads)", backend.engine, backend.provider, manifest.threads),
+    );
+    for volume in &manifest.volumes {
+        output::say(verbosity, format!("{}: {:.0} ml", volume.name, volume.ml));
+    }
+    if let Some(certificate) = &manifest.certificate {
+        output::say(verbosity, format!("geometry checked: {:.1e} mm off at most", certificate.largest_error_mm));
+    }
+    let written = [
+        ("labels", Some(&outputs.labels)),
+        ("statistics", outputs.statistics.as_ref()),
+        ("manifest", outputs.manifest.as_ref()),
+        ("picture", outputs.preview.as_ref()),
+        ("brain mask", outputs.brain_mask.as_ref()),
+        ("color table", outputs.lut.as_ref()),
+    ];
+    for (what, path) in written {
+        if let Some(path) = path {
+            output::data(format!("{what}: {}", output::escaped(&path.display().to_string())));
+        }
+    }
+    output::say(verbosity, Manifest::NOTICE);
+}

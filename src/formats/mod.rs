@@ -1,0 +1,241 @@
+//! Files to volumes and back.
+//!
+//! A file is known by its content, never by its name. What is not sure is refused: a checksum that does not match,
+//! missing voxels, a transform that is none. What can be read although something is odd comes with a [`Warning`].
+//!
+//! ```no_run
+//! use unet_vol::formats::{self, ReadOptions};
+//! let study = formats::read("study.nii.gz", &ReadOptions::new())?;
+//! println!("{:?} voxels, {}", study.volume.grid().shape(), study.volume.grid().orientation());
+//! # Ok::<(), unet_vol::Error>(())
+//! ```
+
+mod data_type;
+mod nifti;
+mod sniff;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Result, Warning};
+use crate::fs::{self, Overwrite};
+use crate::geometry::{Grid, Orientation};
+use crate::limits::Limits;
+use crate::volume::{LabelMap, Source, Volume};
+
+pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume};
+pub use data_type::DataType;
+
+/// How to read.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Which volume of a file that holds several, from 0 in the order of the file.
+    pub volume: Option<usize>,
+    /// The orientation that the user vouches for where the file does not say (no sform, no qform).
+    pub assume_orientation: Option<Orientation>,
+    /// Ceilings for what the file may make this program allocate.
+    pub limits: Limits,
+}
+
+impl ReadOptions {
+    /// The only volume of a file, in the orientation that it states, under the default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`ReadOptions::volume`].
+    #[must_use]
+    pub fn with_volume(mut self, volume: Option<usize>) -> Self {
+        self.volume = volume;
+        self
+    }
+
+    /// Sets [`ReadOptions::assume_orientation`].
+    #[must_use]
+    pub fn with_assume_orientation(mut self, orientation: Option<Orientation>) -> Self {
+        self.assume_orientation = orientation;
+        self
+    }
+
+    /// Sets [`ReadOptions::limits`].
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
+
+/// How to write intensities and scores.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WriteOptions {
+    /// Type of the stored samples: up to 32-bit integers, or floats.
+    pub data_type: DataType,
+    /// Whether an existing file may be replaced.
+    pub overwrite: Overwrite,
+    /// Name (of at most 15 bytes in the file) of what the values are, where they are not the source's quantity; the
+    /// source's description, intent and display range are then not passed on.
+    pub quantity: Option<String>,
+}
+
+impl WriteOptions {
+    /// Samples of `data_type`, an existing file refused, the same quantity as in the source.
+    #[must_use]
+    pub fn new(data_type: DataType) -> Self {
+        Self { data_type, overwrite: Overwrite::Refuse, quantity: None }
+    }
+
+    /// Sets [`WriteOptions::overwrite`].
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: Overwrite) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Sets [`WriteOptions::quantity`].
+    #[must_use]
+    pub fn with_quantity(mut self, quantity: Option<String>) -> Self {
+        self.quantity = quantity;
+        self
+    }
+}
+
+/// Format of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// NIfTI-1, a single file or a pair.
+    Nifti1,
+    /// NIfTI-2, a single file or a pair.
+    Nifti2,
+}
+
+/// Which transform of a file placed its voxels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The sform: an affine.
+    Sform,
+    /// The qform: a rotation, spacings and an offset.
+    Qform,
+    /// None: the file does not say where left and right are.
+    None,
+}
+
+/// What a file says before its voxels.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The file with the header.
+    pub path: PathBuf,
+    /// The file with the voxels, for a pair.
+    pub voxel_file: Option<PathBuf>,
+    /// Format by content.
+    pub format: Format,
+    /// True when the file with the voxels is compressed.
+    pub gzip: bool,
+    /// True when the most significant byte comes first.
+    pub big_endian: bool,
+    /// Lengths of all axes, one to seven of them.
+    pub shape: Vec<u64>,
+    /// Where the voxels of one volume are.
+    pub grid: Grid,
+    /// The transform that `grid` comes from.
+    pub form: Form,
+    /// Code of the sform as stored.
+    pub sform_code: i64,
+    /// Code of the qform as stored.
+    pub qform_code: i64,
+    /// Type of a stored sample.
+    pub data_type: DataType,
+    /// Slope and intercept, where there is a usable slope.
+    pub scaling: Option<(f64, f64)>,
+    /// Units of space and time, `"unknown"` where none is given. Lengths are not converted.
+    pub units: (&'static str, &'static str),
+    /// What the values mean, such as `Label` or `Zscore`; empty where nothing is said.
+    pub intent: String,
+    /// The name that the file gives to its values.
+    pub intent_name: String,
+    /// Free text.
+    pub description: String,
+    /// Header extensions: code and bytes of content.
+    pub extensions: Vec<(i32, usize)>,
+    /// What is odd.
+    pub warnings: Vec<Warning>,
+}
+
+/// A volume that was read, and what is needed to write something back beside it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Study<T = f32> {
+    /// Intensities after slope and intercept, i fastest, in the file's own order of axes.
+    pub volume: Volume<T>,
+    /// The file's own header.
+    pub source: Source,
+    /// What the header says.
+    pub probe: Probe,
+    /// What is odd about header and voxels.
+    pub warnings: Vec<Warning>,
+}
+
+/// A label map that was read.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LabelStudy {
+    /// Ids, with names where the file has them.
+    pub labels: LabelMap,
+    /// The file's own header.
+    pub source: Source,
+    /// What the header says.
+    pub probe: Probe,
+    /// What is odd about header, names and voxels.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the header alone.
+///
+/// # Errors
+/// [`crate::ErrorKind::Malformed`] when the file cannot be read or its header makes no sense;
+/// [`crate::ErrorKind::Unsupported`] for another format, with the way to convert it; [`crate::ErrorKind::Limit`] when
+/// the header promises more than the limits allow. Missing voxels are a warning here.
+pub fn probe(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Probe> {
+    Ok(open(path.as_ref(), options)?.probe())
+}
+
+/// Reads a volume of intensities as `f32`.
+///
+/// # Errors
+/// As [`probe`]; [`crate::ErrorKind::Malformed`] too for missing voxels and for a checksum that does not match;
+/// [`crate::ErrorKind::Unsupported`] for colours and complex numbers, and for several volumes of which none was chosen.
+pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study> {
+    read_as(path, options)
+}
+
+/// Reads a volume of intensities as `f32` or `f64`; slope and intercept are applied in `f64`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study<T>> {
+    open(path.as_ref(), options)?.study(options)
+}
+
+/// Reads label ids, exactly, with their names where a header extension has them.
+///
+/// # Errors
+/// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
+pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
+    open(path.as_ref(), options)?.labels(options)
+}
+
+fn open(path: &Path, options: &ReadOptions) -> Result<nifti::Nifti> {
+    let (header_path, voxel_file) = nifti::header_of(path);
+    let mut content = fs::content(&header_path)?;
+    let mut head = Vec::new();
+    (&mut content.reader)
+        .take(sniff::HEAD as u64)
+        .read_to_end(&mut head)
+        .map_err(|e| fs::unreadable(&header_path, e))?;
+    sniff::check_foreign(&head, &header_path)?;
+    nifti::Nifti::open(&header_path, voxel_file, head, content, options)
+}

@@ -1,0 +1,189 @@
+//! Stored samples to the wanted type: one pass, no copy of the volume between.
+
+use std::cell::Cell;
+
+use crate::formats::DataType;
+
+/// A type that intensities can be read as: `f32`, or `f64` where every stored value must arrive exactly.
+pub trait Sample: Copy + Default + Send + Sync + 'static {
+    /// Rounded to the nearest.
+    fn from_f64(value: f64) -> Self;
+    /// An unscaled stored value, rounded once.
+    #[doc(hidden)]
+    fn from_stored<S: Stored>(value: S) -> Self;
+}
+
+impl Sample for f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
+    fn from_f64(value: f64) -> Self {
+        value as f32
+    }
+
+    fn from_stored<S: Stored>(value: S) -> Self {
+        value.to_f32()
+    }
+}
+
+impl Sample for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    fn from_stored<S: Stored>(value: S) -> Self {
+        value.to_f64()
+    }
+}
+
+/// One of the ten numeric types of a file.
+#[doc(hidden)]
+pub trait Stored: Copy {
+    fn to_f32(self) -> f32;
+    fn to_f64(self) -> f64;
+    /// The value as a label id, when it is a whole number that fits.
+    fn to_label(self) -> Option<u16>;
+}
+
+macro_rules! stored {
+    ($($kind:ty, $label:expr;)*) => {$(
+        impl Stored for $kind {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_lossless,
+                reason = "rounding to the nearest is what is asked for")]
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+
+            #[allow(clippy::cast_precision_loss, clippy::cast_lossless,
+                reason = "rounding to the nearest is what is asked for")]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            fn to_label(self) -> Option<u16> {
+                $label(self)
+            }
+        }
+    )*};
+}
+
+stored! {
+    u8, |v| Some(u16::from(v));
+    i8, |v| u16::try_from(v).ok();
+    u16, Some;
+    i16, |v| u16::try_from(v).ok();
+    u32, |v| u16::try_from(v).ok();
+    i32, |v| u16::try_from(v).ok();
+    u64, |v| u16::try_from(v).ok();
+    i64, |v| u16::try_from(v).ok();
+    f32, |v| whole(f64::from(v));
+    f64, whole;
+}
+
+/// A whole number in 0..=65535.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+fn whole(value: f64) -> Option<u16> {
+    ((0.0..=65535.0).contains(&value) && value.fract() == 0.0).then_some(value as u16)
+}
+
+/// What becomes of each stored sample.
+pub(super) trait Convert {
+    type Out;
+    fn convert<S: Stored>(&self, value: S) -> Self::Out;
+}
+
+/// Intensities with the file's slope and intercept.
+pub(super) struct Scaled<T> {
+    slope: f64,
+    intercept: f64,
+    kind: std::marker::PhantomData<T>,
+}
+
+impl<T> Scaled<T> {
+    pub(super) fn new((slope, intercept): (f64, f64)) -> Self {
+        // Adding -0 changes nothing, adding +0 turns -0 into +0.
+        Self { slope, intercept: if intercept == 0.0 { -0.0 } else { intercept }, kind: std::marker::PhantomData }
+    }
+}
+
+impl<T: Sample> Convert for Scaled<T> {
+    type Out = T;
+
+    fn convert<S: Stored>(&self, value: S) -> T {
+        T::from_f64(value.to_f64() * self.slope + self.intercept)
+    }
+}
+
+/// Intensities as they are stored.
+pub(super) struct Unscaled<T>(pub(super) std::marker::PhantomData<T>);
+
+impl<T: Sample> Convert for Unscaled<T> {
+    type Out = T;
+
+    fn convert<S: Stored>(&self, value: S) -> T {
+        T::from_stored(value)
+    }
+}
+
+/// Label ids; remembers the first value that is none.
+pub(super) struct LabelIds {
+    scaling: Option<(f64, f64)>,
+    bad: Cell<Option<f64>>,
+}
+
+impl LabelIds {
+    pub(super) fn new(scaling: Option<(f64, f64)>) -> Self {
+        Self { scaling: scaling.filter(|&scaling| scaling != (1.0, 0.0)), bad: Cell::new(None) }
+    }
+
+    /// The first value that is no label id.
+    pub(super) fn bad(&self) -> Option<f64> {
+        self.bad.get()
+    }
+}
+
+impl Convert for LabelIds {
+    type Out = u16;
+
+    fn convert<S: Stored>(&self, value: S) -> u16 {
+        let scaled = |(slope, intercept): (f64, f64)| value.to_f64() * slope + intercept;
+        let label = self.scaling.map_or_else(|| value.to_label(), |scaling| whole(scaled(scaling)));
+        label.unwrap_or_else(|| {
+            if self.bad.get().is_none() {
+                self.bad.set(Some(self.scaling.map_or_else(|| value.to_f64(), scaled)));
+            }
+            0
+        })
+    }
+}
+
+/// Appends the samples in `bytes` to `out`; nothing for a type that holds no single number.
+pub(super) fn decode<C: Convert>(
+    bytes: &[u8],
+    data_type: DataType,
+    big_endian: bool,
+    convert: &C,
+    out: &mut Vec<C::Out>,
+) {
+    macro_rules! run {
+        ($kind:ty) => {{
+            let (samples, _) = bytes.as_chunks::<{ size_of::<$kind>() }>();
+            if big_endian {
+                out.extend(samples.iter().map(|b| convert.convert(<$kind>::from_be_bytes(*b))));
+            } else {
+                out.extend(samples.iter().map(|b| convert.convert(<$kind>::from_le_bytes(*b))));
+            }
+        }};
+    }
+    match data_type {
+        DataType::UInt8 => run!(u8),
+        DataType::Int8 => run!(i8),
+        DataType::UInt16 => run!(u16),
+        DataType::Int16 => run!(i16),
+        DataType::UInt32 => run!(u32),
+        DataType::Int32 => run!(i32),
+        DataType::UInt64 => run!(u64),
+        DataType::Int64 => run!(i64),
+        DataType::Float32 => run!(f32),
+        DataType::Float64 => run!(f64),
+        _ => (),
+    }
+}

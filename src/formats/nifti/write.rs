@@ -1,0 +1,247 @@
+//! Writing single files, `.nii` or `.nii.gz` by the name asked for, in one step or slab by slab.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::gzip::Gzip;
+use super::new_header::{Meaning, NewHeader, build};
+use crate::error::{Error, Result};
+use crate::formats::{DataType, WriteOptions};
+use crate::fs::{self, Output, Overwrite};
+use crate::geometry::Grid;
+use crate::volume::{LabelMap, Source, Volume};
+
+/// Levels of compression: labels gain much from effort, noisy intensities little.
+const LABEL_LEVEL: u32 = 6;
+const INTENSITY_LEVEL: u32 = 1;
+/// Samples that are encoded at a time.
+const CHUNK: usize = 1 << 18;
+
+/// Voxels on their way into a file; without [`Voxels::finish`] nothing appears.
+struct Voxels {
+    path: PathBuf,
+    sink: Sink,
+    big_endian: bool,
+    left: usize,
+    buffer: Vec<u8>,
+}
+
+enum Sink {
+    Plain(Output),
+    Gzip(Box<Gzip<Output>>),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(output) => output.write(bytes),
+            Self::Gzip(gzip) => gzip.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// True for `.nii.gz`, false for `.nii`.
+fn is_compressed(path: &Path) -> Result<bool> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match name {
+        name if name.ends_with(".nii.gz") => Ok(true),
+        name if name.ends_with(".nii") => Ok(false),
+        _ => {
+            Err(Error::usage("volumes are written as NIfTI").at(path).hint("name a file that ends in .nii or .nii.gz"))
+        }
+    }
+}
+
+impl Voxels {
+    /// `blocks` of a compressed file are deflated at a time.
+    fn create(
+        path: &Path,
+        header: &NewHeader,
+        voxels: usize,
+        overwrite: Overwrite,
+        level: u32,
+        blocks: usize,
+    ) -> Result<Self> {
+        let compressed = is_compressed(path)?;
+        let output = Output::create(path, overwrite)?;
+        let failed = |e| fs::unwritable(path, e);
+        let mut sink = if compressed {
+            Sink::Gzip(Box::new(Gzip::new(output, level, blocks).map_err(failed)?))
+        } else {
+            Sink::Plain(output)
+        };
+        sink.write_all(&header.bytes).map_err(failed)?;
+        let big_endian = header.big_endian;
+        Ok(Self { path: path.to_owned(), sink, big_endian, left: voxels, buffer: Vec::new() })
+    }
+
+    /// Encodes the next samples, i fastest, and writes them.
+    fn push<T>(&mut self, samples: &[T], encode: impl Fn(&[T], bool, &mut Vec<u8>) -> Result<()>) -> Result<()> {
+        self.left = self.left.checked_sub(samples.len()).ok_or_else(|| {
+            Error::internal(format!("{} samples more than the grid has were written", samples.len() - self.left))
+        })?;
+        for samples in samples.chunks(CHUNK) {
+            self.buffer.clear();
+            encode(samples, self.big_endian, &mut self.buffer).map_err(|e| e.at(&self.path))?;
+            self.sink.write_all(&self.buffer).map_err(|e| fs::unwritable(&self.path, e))?;
+        }
+        Ok(())
+    }
+
+    /// The file takes its name.
+    fn finish(self) -> Result<()> {
+        if self.left > 0 {
+            return Err(Error::internal(format!("{} samples are missing in the volume", self.left)).at(&self.path));
+        }
+        match self.sink {
+            Sink::Plain(output) => output,
+            Sink::Gzip(gzip) => gzip.finish().map_err(|e| fs::unwritable(&self.path, e))?,
+        }
+        .commit()
+    }
+}
+
+/// Writes label ids as `uint8`, or `uint16` where an id needs it, beside the study that they belong to.
+///
+/// The source's sform, qform, both codes, units, byte order, version and header extensions are kept when the labels lie
+/// on its grid; on another grid both forms are new. Slope and intercept are 1 and 0, the intent is LABEL, and the names
+/// go into an extension that Connectome Workbench and TotalSegmentator read. The name decides about compression.
+///
+/// # Errors
+/// [`crate::ErrorKind::Usage`] for a name that does not end in `.nii` or `.nii.gz` and for an existing file;
+/// [`crate::ErrorKind::Output`] when the file cannot be written, in which case nothing is left behind.
+pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, source: &Source, overwrite: Overwrite) -> Result<()> {
+    let path = path.as_ref();
+    let data_type = if labels.max_id() > u16::from(u8::MAX) { DataType::UInt16 } else { DataType::UInt8 };
+    let header = build(labels.grid(), source, data_type, &Meaning::Labels(&labels.table)).map_err(|e| e.at(path))?;
+    let ids = labels.ids.data();
+    let mut voxels = Voxels::create(path, &header, ids.len(), overwrite, LABEL_LEVEL, rayon::current_num_threads())?;
+    voxels.push(ids, |ids, big_endian, out| {
+        match (data_type, big_endian) {
+            (DataType::UInt8, _) => out.extend(ids.iter().map(|id| id.to_le_bytes()[0])),
+            (_, false) => out.extend(ids.iter().flat_map(|id| id.to_le_bytes())),
+            (_, true) => out.extend(ids.iter().flat_map(|id| id.to_be_bytes())),
+        }
+        Ok(())
+    })?;
+    voxels.finish()
+}
+
+/// Writes a volume of intensities or scores; see [`WriteOptions`] for type and meaning.
+///
+/// Geometry and extensions are treated as by [`write_labels`].
+///
+/// # Errors
+/// As [`write_labels`]; [`crate::ErrorKind::Usage`] too when a value does not fit the data type.
+pub fn write_volume<T: Copy + Into<f64>>(
+    path: impl AsRef<Path>,
+    volume: &Volume<T>,
+    source: &Source,
+    options: &WriteOptions,
+) -> Result<()> {
+    let mut writer =
+        SlabWriter::with_blocks(path.as_ref(), volume.grid(), source, options, rayon::current_num_threads())?;
+    writer.write(volume.data())?;
+    writer.finish()
+}
+
+/// Writes a volume slab by slab along k, for scores that never exist as a whole.
+///
+/// Dropping it without [`SlabWriter::finish`] leaves no file.
+pub struct SlabWriter {
+    voxels: Voxels,
+    data_type: DataType,
+}
+
+impl std::fmt::Debug for SlabWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SlabWriter").field("path", &self.voxels.path).field("left", &self.voxels.left).finish()
+    }
+}
+
+impl SlabWriter {
+    /// Starts a file for samples on `grid`.
+    ///
+    /// # Errors
+    /// As [`write_labels`]; [`crate::ErrorKind::Usage`] too for a data type that is not written.
+    pub fn create(path: impl AsRef<Path>, grid: &Grid, source: &Source, options: &WriteOptions) -> Result<Self> {
+        Self::with_blocks(path.as_ref(), grid, source, options, 1)
+    }
+
+    fn with_blocks(path: &Path, grid: &Grid, source: &Source, options: &WriteOptions, blocks: usize) -> Result<Self> {
+        let data_type = options.data_type;
+        if data_type.integer_range().is_none() && !matches!(data_type, DataType::Float32 | DataType::Float64) {
+            return Err(Error::usage(format!("volumes of type {data_type} are not written")).at(path));
+        }
+        let meaning = options.quantity.as_deref().map_or(Meaning::Same, Meaning::Quantity);
+        let header = build(grid, source, data_type, &meaning).map_err(|e| e.at(path))?;
+        let voxels = Voxels::create(path, &header, grid.voxels(), options.overwrite, INTENSITY_LEVEL, blocks)?;
+        Ok(Self { voxels, data_type })
+    }
+
+    /// Appends samples, i fastest, then j, then k: any number of whole or partial planes.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when a value does not fit the data type; [`crate::ErrorKind::Output`] when it cannot
+    /// be written; [`crate::ErrorKind::Internal`] for more samples than the grid has.
+    pub fn write<T: Copy + Into<f64>>(&mut self, samples: &[T]) -> Result<()> {
+        let data_type = self.data_type;
+        self.voxels.push(samples, |samples, big_endian, out| encode(samples, data_type, big_endian, out))
+    }
+
+    /// Completes the file, which takes its name in one step.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when samples are missing; [`crate::ErrorKind::Output`] as before.
+    pub fn finish(self) -> Result<()> {
+        self.voxels.finish()
+    }
+}
+
+/// Samples as bytes; integers are rounded to the nearest, halves to the even one.
+fn encode<T: Copy + Into<f64>>(samples: &[T], data_type: DataType, big_endian: bool, out: &mut Vec<u8>) -> Result<()> {
+    let (low, high) = data_type.integer_range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+    macro_rules! run {
+        ($kind:ty, $convert:expr) => {{
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+            let convert = |value: f64| $convert(value) as $kind;
+            for &sample in samples {
+                let value: f64 = sample.into();
+                if !fits(value, low, high, data_type) {
+                    return Err(out_of_range(value, data_type));
+                }
+                let value = convert(value);
+                out.extend_from_slice(&if big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
+            }
+        }};
+    }
+    match data_type {
+        DataType::UInt8 => run!(u8, f64::round_ties_even),
+        DataType::Int8 => run!(i8, f64::round_ties_even),
+        DataType::UInt16 => run!(u16, f64::round_ties_even),
+        DataType::Int16 => run!(i16, f64::round_ties_even),
+        DataType::UInt32 => run!(u32, f64::round_ties_even),
+        DataType::Int32 => run!(i32, f64::round_ties_even),
+        DataType::Float32 => run!(f32, std::convert::identity),
+        _ => run!(f64, std::convert::identity),
+    }
+    Ok(())
+}
+
+/// True when a value, rounded for an integer type, lies in the range; floats carry NaN and infinity as they are.
+fn fits(value: f64, low: f64, high: f64, data_type: DataType) -> bool {
+    match data_type {
+        DataType::Float64 => true,
+        DataType::Float32 => !value.is_finite() || value.abs() <= f64::from(f32::MAX),
+        _ => (low..=high).contains(&value.round_ties_even()),
+    }
+}
+
+fn out_of_range(value: f64, data_type: DataType) -> Error {
+    let range = data_type.integer_range().map_or(String::new(), |(low, high)| format!(" ({low} to {high})"));
+    Error::usage(format!("the value {value} does not fit {data_type}{range}")).hint("choose a wider data type")
+}

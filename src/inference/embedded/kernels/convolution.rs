@@ -1,0 +1,264 @@
+//! Convolutions and transposed convolutions over blocks of sixteen channels.
+//!
+//! Work is cut into units: a group of output blocks times some rows. A unit sums sixteen input channels after the
+//! other over all its rows, so that their weights stay in the cache; each output value is summed in one fixed order.
+#![expect(unsafe_code, reason = "units write disjoint rows of one buffer, tiles through pointers")]
+
+use rayon::prelude::*;
+
+use super::lanes::{Extent, LANES, Lanes, values};
+use super::layout::transpose;
+use super::post::{At, Epilogue};
+use super::tile::{Kernel, Tap, Tile, kernels};
+use super::weights::Packed;
+use super::window::Windows;
+
+/// Most taps of a kernel (7 x 7 x 7).
+pub(crate) const MAX_TAPS: usize = 343;
+
+/// Voxels of a row that are summed at once for a plain output.
+const CHUNK: usize = 128;
+
+/// Where a convolution reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Input<'a> {
+    Blocked(&'a [Lanes]),
+    /// At most sixteen channels.
+    Plain(&'a [f32]),
+}
+
+/// Where a convolution writes.
+#[derive(Debug)]
+pub(crate) enum Output<'a> {
+    Blocked(&'a mut [Lanes]),
+    /// Without borders.
+    Plain(&'a mut [f32]),
+}
+
+/// A convolution that is ready to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) windows: &'a Windows,
+    pub(crate) weights: &'a Packed,
+    pub(crate) input: Input<'a>,
+    pub(crate) from: Extent,
+    pub(crate) to: Extent,
+    pub(crate) epilogue: Epilogue<'a>,
+}
+
+/// Start of a buffer whose disjoint parts are written by several threads.
+#[derive(Clone, Copy)]
+struct Shared<T>(*mut T, usize);
+
+// SAFETY: a `Shared` is only a pointer and a length; every use states why the part it touches has one user.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    fn new(all: &mut [T]) -> Self {
+        Self(all.as_mut_ptr(), all.len())
+    }
+
+    /// Address of an element.
+    fn at(&self, start: usize) -> *mut T {
+        assert!(start < self.1, "a row lies outside its buffer");
+        self.0.wrapping_add(start)
+    }
+
+    /// # Safety
+    /// Nobody else uses these elements while the result lives, and the buffer outlives it.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts of one buffer")]
+    unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+        assert!(start + len <= self.1, "a row lies outside its buffer");
+        // SAFETY: the range was checked; the caller vouches for exclusive use.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
+
+/// A run of output voxels that one pass over the taps computes.
+struct Span {
+    group: usize,
+    first_channel: usize,
+    row: usize,
+    /// Output voxels `columns` of the row.
+    columns: std::ops::Range<usize>,
+}
+
+impl Job<'_> {
+    /// Runs over the current rayon pool.
+    pub(crate) fn run(&self, output: Output<'_>) {
+        match output {
+            Output::Blocked(lanes) => self.blocked(lanes),
+            Output::Plain(plain) => self.plain(plain),
+        }
+    }
+
+    fn blocked(&self, output: &mut [Lanes]) {
+        let (groups, rows) = (self.weights.groups(), self.to.rows());
+        let per_unit = self.rows_per_unit();
+        let chunks = rows.div_ceil(per_unit);
+        let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
+        assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
+        let shared = Shared::new(output);
+        (0..groups * chunks).into_par_iter().for_each(|unit| {
+            let (group, chunk) =
+                if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
+            let rows = chunk * per_unit..rows.min((chunk + 1) * per_unit);
+            let mut taps = [Tap::default(); MAX_TAPS];
+            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
+                for row in rows.clone() {
+                    let blocks = self.weights.blocks(group);
+                    let start = blocks.start * self.to.block() + self.to.start(row);
+                    let columns = 0..self.to.width;
+                    // SAFETY: `start` and the block step address row `row` of the blocks of `group`, which lie inside
+                    // the output (asserted above) and belong to this unit alone.
+                    unsafe {
+                        self.sum(&Span { group, first_channel, row, columns }, shared.at(start), self.to.block(), &mut taps);
+                    }
+                }
+            }
+            for block in self.weights.blocks(group) {
+                for row in rows.clone() {
+                    // SAFETY: rows of a group belong to this unit alone, and `lanes` is dropped before the next.
+                    let lanes = unsafe { shared.part(block * self.to.block() + row * self.to.row(), self.to.row()) };
+                    self.finish(lanes, block, row);
+                }
+            }
+        });
+    }
+
+    /// Zeroes the borders of a row and runs the epilogue over its voxels.
+    fn finish(&self, lanes: &mut [Lanes], block: usize, row: usize) {
+        let (left, inner) = lanes.split_at_mut(self.to.left);
+        let (inner, right) = inner.split_at_mut(self.to.width);
+        left.fill(Lanes::default());
+        right.fill(Lanes::default());
+        self.epilogue.apply(inner, At { block, row, column: 0 });
+    }
+
+    fn plain(&self, output: &mut [f32]) {
+        let (groups, row_chunks) = (self.weights.groups(), self.to.width.div_ceil(CHUNK));
+        let (channels, plane) = (self.to.channels, self.to.voxels());
+        assert!(channels * plane <= output.len(), "the output is smaller than its extent");
+        let shared = Shared::new(output);
+        (0..self.to.rows() * row_chunks).into_par_iter().for_each(|unit| {
+            let (row, chunk) = (unit / row_chunks, unit % row_chunks);
+            let columns = chunk * CHUNK..self.to.width.min((chunk + 1) * CHUNK);
+            let mut scratch = [[Lanes::default(); CHUNK]; 2];
+            let mut taps = [Tap::default(); MAX_TAPS];
+            for group in 0..groups {
+                for first_channel in (0..self.weights.inputs()).step_by(LANES) {
+                    let span = Span { group, first_channel, row, columns: columns.clone() };
+                    // SAFETY: `scratch` holds `CHUNK` voxels for each of at most two blocks of a group.
+                    unsafe { self.sum(&span, scratch.as_mut_ptr().cast(), CHUNK, &mut taps) };
+                }
+                for (block, lanes) in self.weights.blocks(group).zip(&mut scratch) {
+                    let lanes = &mut lanes[..columns.len()];
+                    self.epilogue.apply(lanes, At { block, row, column: columns.start });
+                    let first = block * LANES;
+                    transpose(self.epilogue.simd, lanes, LANES.min(channels - first), |c| {
+                        // SAFETY: these columns of the row belong to this unit alone, one channel at a time.
+                        unsafe { shared.part((first + c) * plane + row * self.to.width + columns.start, columns.len()) }
+                    });
+                }
+            }
+        });
+    }
+
+    /// Rows of a unit: enough voxels to use weights well that do not stay in the cache, few enough to keep many
+    /// threads busy.
+    fn rows_per_unit(&self) -> usize {
+        let many = self.weights.inputs() > LANES;
+        let wanted = if many { 256_usize.div_ceil(self.to.width.max(1)) } else { 1 };
+        let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
+        wanted.min(fair).max(1)
+    }
+
+    /// Adds the products of sixteen input channels to the voxels of a span.
+    ///
+    /// # Safety
+    /// `output` addresses voxel `span.columns.start`; the voxels of the span, in every block of its group (`block_step`
+    /// apart), are writable and nobody else's.
+    unsafe fn sum(&self, span: &Span, output: *mut Lanes, block_step: usize, list: &mut [Tap; MAX_TAPS]) {
+        let (data, voxel, channel_step) = match self.input {
+            Input::Blocked(lanes) => (values(lanes), LANES, 1),
+            Input::Plain(plain) => (plain, 1, self.from.block()),
+        };
+        let channels = LANES.min(self.weights.inputs() - span.first_channel);
+        let origin = if voxel == LANES { span.first_channel * self.from.block() } else { 0 };
+        let weights = self.weights.lanes(span.group, span.first_channel);
+        let blocks = self.weights.blocks(span.group).len();
+        let windows = self.windows;
+        let step = voxel * windows.input_step;
+        // A step of sixteen means blocked channels to the kernels, so strides of plain input go by the general one.
+        let kernels = kernels(self.epilogue.simd, blocks, if voxel == 1 && step > 1 { 0 } else { step });
+        let largest = self.epilogue.simd.tile_voxels(blocks).min(kernels.len());
+        let bias = if span.first_channel == 0 { self.weights.bias(span.group).as_ptr() } else { std::ptr::null() };
+        for phase in &windows.phases {
+            let count = self.taps(list, phase, span.row, (voxel, channels * blocks));
+            let taps = &list[..count];
+            let first = span.columns.start.saturating_sub(phase.first).div_ceil(windows.output_step);
+            let end = span.columns.end.saturating_sub(phase.first).div_ceil(windows.output_step).min(phase.count);
+            let total = end.saturating_sub(first);
+            if total == 0 {
+                continue;
+            }
+            let reach = (total - 1) * step + (channels - 1) * channel_step;
+            check(data, taps, origin + first * step, reach);
+            let tiles = total.div_ceil(largest);
+            let mut done = 0;
+            for index in 0..tiles {
+                let width = total / tiles + usize::from(index < total % tiles);
+                let begin = origin + (first + done) * step;
+                let column = phase.first + (first + done) * windows.output_step - span.columns.start;
+                let kernel: Kernel = kernels[width - 1];
+                // SAFETY: `check` has proven all reads of the input; the weights of the group hold `channels * blocks`
+                // lanes at each tap (`Packed::lanes`), the bias one lane per block; the output is the caller's.
+                unsafe {
+                    kernel(&Tile {
+                        input: data.as_ptr().add(begin),
+                        voxel_step: step,
+                        channel_step,
+                        channels,
+                        taps,
+                        weights: weights.as_ptr(),
+                        bias,
+                        output: output.add(column),
+                        output_step: windows.output_step,
+                        block_step,
+                    });
+                }
+                done += width;
+            }
+        }
+    }
+
+    /// Fills in the taps that meet the input for a phase of a row, and says how many.
+    #[expect(clippy::cast_possible_wrap, reason = "offsets in a buffer that exists")]
+    fn taps(&self, taps: &mut [Tap], phase: &super::window::Phase, row: usize, sizes: (usize, usize)) -> usize {
+        let (voxel, lanes_per_tap) = sizes;
+        let (d, h) = (row / self.to.height, row % self.to.height);
+        let [_, kh, kw] = self.windows.kernel;
+        let mut count = 0;
+        for &(tap_d, from_d) in self.windows.depth.taps(d) {
+            for &(tap_h, from_h) in self.windows.height.taps(h) {
+                let start = self.from.start(from_d * self.from.height + from_h) as isize;
+                for &(tap_w, offset) in &phase.taps {
+                    taps[count] = Tap {
+                        input: (start + offset) * voxel as isize,
+                        weight: ((tap_d * kh + tap_h) * kw + tap_w) * lanes_per_tap,
+                    };
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+}
+
+/// Proves that the tiles of a span read inside their input: `reach` values beyond each tap of the voxel at `begin`.
+#[expect(clippy::cast_possible_wrap, reason = "offsets in a buffer that exists")]
+fn check(data: &[f32], taps: &[Tap], begin: usize, reach: usize) {
+    let (begin, len) = (begin as isize, data.len() as isize);
+    let inside = taps.iter().all(|tap| begin + tap.input >= 0 && begin + tap.input + (reach as isize) < len);
+    assert!(inside, "a convolution reaches outside its input");
+}

@@ -1,0 +1,23 @@
+//! Loops over memory. What they read and write is planned in [`super::plan`]; nothing here allocates.
+
+mod convolution;
+mod lanes;
+mod layout;
+mod math;
+mod normalize;
+mod pool;
+mod post;
+mod simd;
+mod tile;
+mod weights;
+mod window;
+
+pub(super) use convolution::{Input, Job as Convolve, MAX_TAPS, Output};
+pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
+pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
+pub(super) use normalize::{Job as Normalize, scratch, softmax};
+pub(super) use pool::{Job as Pool, Neighbors, Pooling, interpolate};
+pub(super) use post::{Epilogue, Other, Post, binary};
+pub(crate) use simd::Simd;
+pub(super) use weights::{Order, Packed};
+pub(super) use window::{Axis, Windows, axes, padded_counts};

@@ -1,0 +1,123 @@
+//! Convolutions, pooling and normalization.
+
+use super::super::kernels::{LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, padded_counts, per_channel, scratch};
+use super::super::plan::{Kind, Layout, Place, TensorId};
+use super::{Lowering, unsupported};
+use crate::error::Result;
+use crate::model::graph::{Convolution, Layer, Pool, TransposedConvolution, ValueId};
+
+/// Input channels up to which a convolution reads the plain layout: sixteen-fold blocks would be nearly empty.
+const FEW_CHANNELS: usize = 4;
+
+impl Lowering<'_> {
+    /// Depth, height and width of a value.
+    fn voxels(&self, value: ValueId) -> Result<[usize; 3]> {
+        let extent = self.extent(value)?;
+        Ok([extent.depth, extent.height, extent.width])
+    }
+
+    pub(super) fn convolution(&mut self, layer: &Layer, op: &Convolution) -> Result<()> {
+        let (from, to) = (self.voxels(layer.inputs[0])?, self.voxels(layer.output)?);
+        let (inputs, outputs) = (self.extent(layer.inputs[0])?.channels, self.extent(layer.output)?.channels);
+        if op.groups > 1 && op.groups == inputs && op.groups == outputs {
+            return self.depthwise(layer, op, (from, to));
+        }
+        let windows = Windows::convolution(op, from, to)?;
+        self.dense(layer, windows, Order::OutputFirst, (outputs, inputs, op.groups))
+    }
+
+    pub(super) fn transposed_convolution(&mut self, layer: &Layer, op: &TransposedConvolution) -> Result<()> {
+        let (from, to) = (self.voxels(layer.inputs[0])?, self.voxels(layer.output)?);
+        let (inputs, outputs) = (self.extent(layer.inputs[0])?.channels, self.extent(layer.output)?.channels);
+        let windows = Windows::transposed(op, from, to)?;
+        self.dense(layer, windows, Order::InputFirst, (outputs, inputs, op.groups))
+    }
+
+    fn dense(&mut self, layer: &Layer, windows: Windows, order: Order, sizes: (usize, usize, usize)) -> Result<()> {
+        let taps = windows.kernel.iter().product::<usize>();
+        if taps > MAX_TAPS {
+            return Err(unsupported(format!("a kernel of {taps} taps is more than {MAX_TAPS}")));
+        }
+        let weight = self.operand(layer, 1)?;
+        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2)?) } else { None };
+        let (blocks, values) = (self.simd.tile_blocks(), (&weight.data[..], bias.map(|bias| &bias.data[..])));
+        let weights = self.weights.packed((weight, bias), order, &|| Packed::new(values, order, sizes, blocks))?;
+        let borders = windows.borders(self.extent(layer.inputs[0])?.width);
+        let few = sizes.1 <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
+        let input = if few { self.bordered(layer.inputs[0], borders)? } else { self.blocked(layer.inputs[0])? };
+        let extent = &mut self.tensors[input].extent;
+        (extent.left, extent.right) = (extent.left.max(borders.0), extent.right.max(borders.1));
+        // Each weight meets every output voxel of a convolution, every input voxel of a transposed one.
+        let voxels = self.voxels(if order == Order::OutputFirst { layer.output } else { layer.inputs[0] })?;
+        let products = weight.data.len() * voxels.iter().product::<usize>();
+        let output = self.buffer(layer.output, Layout::Blocked);
+        self.holders[layer.output.index()].blocked = Some(output);
+        self.push(Some(layer), Kind::Convolve { windows, weights }, input, output).gflop = 2e-9 * products as f64;
+        Ok(())
+    }
+
+    /// The plain form of a value with room for borders.
+    fn bordered(&mut self, value: ValueId, borders: (usize, usize)) -> Result<TensorId> {
+        let plain = self.plain(value)?;
+        if borders == (0, 0) {
+            return Ok(plain);
+        }
+        if let Some(tensor) = self.holders[value.index()].bordered {
+            return Ok(tensor);
+        }
+        let output = self.buffer(value, Layout::Plain);
+        self.push(None, Kind::Border, plain, output);
+        self.holders[value.index()].bordered = Some(output);
+        Ok(output)
+    }
+
+    fn depthwise(&mut self, layer: &Layer, op: &Convolution, (from, to): ([usize; 3], [usize; 3])) -> Result<()> {
+        let axes = axes((&op.kernel, &op.strides, &op.dilations, &op.pads_before), from, to)?;
+        let weight = self.operand(layer, 1)?;
+        let taps: usize = op.kernel.iter().product();
+        let mut kernel = [1; 3];
+        kernel[3 - op.kernel.len()..].copy_from_slice(&op.kernel);
+        let mut weights = Vec::new();
+        for block in weight.data.chunks(LANES * taps) {
+            for tap in 0..taps {
+                let values: Vec<_> = block.iter().skip(tap).step_by(taps).copied().collect();
+                weights.extend(per_channel(&values, 0.0));
+            }
+        }
+        let bias = if layer.inputs.len() > 2 { self.operand(layer, 2)?.data.to_vec() } else { vec![0.0; op.groups] };
+        let gflop = 2e-9 * (weight.data.len() * to.iter().product::<usize>()) as f64;
+        let pooling = Pooling::Depthwise { weights, bias: per_channel(&bias, 0.0), kernel };
+        self.step(layer, Kind::Pool { pooling, axes }, layer.inputs[0])?.gflop = gflop;
+        Ok(())
+    }
+
+    /// A pooling: the mean when `count_include_pad` says how to count, else the maximum.
+    pub(super) fn pool(&mut self, layer: &Layer, op: &Pool, count_include_pad: Option<bool>) -> Result<()> {
+        let (from, to) = (self.voxels(layer.inputs[0])?, self.voxels(layer.output)?);
+        let axes = axes((&op.kernel, &op.strides, &op.dilations, &op.pads_before), from, to)?;
+        let pooling = match count_include_pad {
+            None => Pooling::Max,
+            Some(true) => Pooling::Mean(padded_counts(op, from, to)?.map(|counts| as_f32(counts.into_iter()))),
+            Some(false) => {
+                let counts = |a: usize| as_f32((0..to[a]).map(|o| axes[a].taps(o).len()));
+                Pooling::Mean([counts(0), counts(1), counts(2)])
+            }
+        };
+        self.step(layer, Kind::Pool { pooling, axes }, layer.inputs[0]).map(drop)
+    }
+
+    /// An instance normalization, or a group normalization when there are groups.
+    pub(super) fn normalization(&mut self, layer: &Layer, groups: Option<usize>, epsilon: f32) -> Result<()> {
+        let extent = self.extent(layer.inputs[0])?;
+        let (scale, bias) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
+        let scratch = self.tensor(&[scratch(extent) * LANES], Layout::Plain, Place::Arena(0));
+        let groups = groups.unwrap_or(extent.channels);
+        let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch };
+        self.step(layer, kind, layer.inputs[0]).map(drop)
+    }
+}
+
+/// Counts as divisors.
+fn as_f32(counts: impl Iterator<Item = usize>) -> Vec<f32> {
+    counts.map(|count| count as f32).collect()
+}

@@ -1,0 +1,200 @@
+//! Our own engine: U-Nets at the speed of the machine, linked in.
+//!
+//! A graph becomes a plan for each input shape: steps in blocks of sixteen channels, with bias, activation and residual
+//! joined to the convolution before them, and buffers that lie in one arena. Samples of a batch run one after the
+//! other, each over all threads of the current rayon pool, so a result depends on neither.
+
+mod generic;
+mod kernels;
+mod lower;
+mod memory;
+mod plan;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::kernels::{Arena, Order, Packed, Simd};
+use self::plan::Plan;
+use super::{Backend, Precision, Predictor, TensorInfo, TensorView};
+use crate::error::{Error, Result};
+use crate::model::graph::{Constant, Graph};
+
+pub use run::StepTime;
+
+/// Plans that are kept.
+const PLANS: usize = 8;
+
+/// A network that is ready to run in this process.
+#[derive(Debug)]
+pub struct Engine {
+    graph: Graph,
+    input: TensorInfo,
+    output: TensorInfo,
+    backend: Backend,
+    simd: Simd,
+    weights: Weights,
+    plans: Mutex<VecDeque<(Vec<usize>, Arc<Plan>)>>,
+    arenas: Mutex<Vec<Arena>>,
+}
+
+/// Packed weights by the memory of the constants that they were made of, which are kept so that it stays theirs.
+#[derive(Debug, Default)]
+struct Weights(Mutex<BTreeMap<Key, (Vec<Constant>, Arc<Packed>)>>);
+
+/// Addresses of weights and biases, and the order of the former.
+type Key = (usize, usize, Order);
+
+impl lower::PackedWeights for Weights {
+    fn packed(
+        &self,
+        (weight, bias): (&Constant, Option<&Constant>),
+        order: Order,
+        pack: &dyn Fn() -> Result<Packed>,
+    ) -> Result<Arc<Packed>> {
+        let address = |constant: &Constant| Arc::as_ptr(&constant.data).addr();
+        let key = (address(weight), bias.map_or(0, address), order);
+        let mut all = lock(&self.0);
+        if let Some((_, packed)) = all.get(&key) {
+            return Ok(Arc::clone(packed));
+        }
+        let packed = Arc::new(pack()?);
+        let kept = [weight].into_iter().chain(bias).cloned().collect();
+        all.insert(key, (kept, Arc::clone(&packed)));
+        Ok(packed)
+    }
+}
+
+/// A lock whose data is never left half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    /// Reads an ONNX file.
+    ///
+    /// # Errors
+    /// As [`Engine::new`], and those of [`Graph::load`].
+    pub fn load(path: &Path, precision: Precision) -> Result<Self> {
+        Self::new(Graph::load(path)?, precision).map_err(|error| error.at(path))
+    }
+
+    /// Takes a graph of one input.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the graph has several inputs or none, or the processor lacks what `precision`
+    /// needs; [`crate::ErrorKind::Usage`] when `UNET_VOL_SIMD` names instructions that the processor does not have.
+    pub fn new(graph: Graph, precision: Precision) -> Result<Self> {
+        let simd = Simd::choose()?;
+        if precision != Precision::Fp32 {
+            return Err(Error::model("the embedded engine computes in 32 bit only").hint("leave out --precision"));
+        }
+        let (inputs, outputs): (Vec<_>, Vec<_>) = (graph.inputs().collect(), graph.outputs().collect());
+        let (&[input], Some(output)) = (inputs.as_slice(), outputs.first()) else {
+            return Err(lower::unsupported(format!("the network has {} inputs", inputs.len())));
+        };
+        let info = |tensor: &crate::model::graph::TensorInfo| TensorInfo {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+        };
+        let (input, output) = (info(input), info(output));
+        let backend = Backend {
+            engine: "embedded".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            library: None,
+            library_sha256: None,
+            provider: simd.name().to_owned(),
+            precision,
+        };
+        let (weights, plans, arenas) = Default::default();
+        Ok(Self { graph, input, output, backend, simd, weights, plans, arenas })
+    }
+
+    /// The plan for one sample of `shape`.
+    fn plan(&self, shape: &[usize]) -> Result<Arc<Plan>> {
+        let fits = shape.len() == self.input.shape.len()
+            && shape.iter().zip(&self.input.shape).skip(1).all(|(&n, wanted)| wanted.is_none_or(|wanted| wanted == n))
+            && !shape.contains(&0);
+        if !fits {
+            let text = |n: &Option<usize>| n.map_or("?".to_owned(), |n| n.to_string());
+            let wanted = self.input.shape.iter().map(text).collect::<Vec<_>>().join(", ");
+            return Err(Error::model(format!("the network takes an input of shape [{wanted}], not {shape:?}")));
+        }
+        if let Some((_, plan)) = lock(&self.plans).iter().find(|(known, _)| known[1..] == shape[1..]) {
+            return Ok(Arc::clone(plan));
+        }
+        let mut sample = shape.to_vec();
+        sample[0] = 1;
+        let network = self.graph.network(std::slice::from_ref(&sample))?;
+        let plan = Arc::new(lower::plan(&network, self.simd, &self.weights)?);
+        let mut plans = lock(&self.plans);
+        plans.truncate(PLANS - 1);
+        plans.push_front((sample, Arc::clone(&plan)));
+        Ok(plan)
+    }
+
+    /// Runs like [`Predictor::predict`] and says how long each step took, in the order of the steps.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn profile(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<Vec<StepTime>> {
+        let mut times = Vec::new();
+        self.run(input, output, |step, seconds| {
+            let (operator, node, gflop) = (step.operator.clone(), step.name.clone(), step.gflop);
+            times.push(StepTime { operator, node, seconds, gflop });
+        })?;
+        Ok(times)
+    }
+
+    fn run(&self, input: TensorView<'_>, output: &mut [f32], mut clock: impl FnMut(&plan::Step, f64)) -> Result<()> {
+        let plan = self.plan(input.shape)?;
+        let (batch, values) = (input.shape[0], input.shape.iter().product::<usize>());
+        let scores = plan.output_shape.iter().product::<usize>();
+        if input.data.len() != values || output.len() != scores * batch {
+            return Err(Error::model(format!(
+                "{} values in and {} out do not fit an input of shape {:?}",
+                input.data.len(),
+                output.len(),
+                input.shape
+            )));
+        }
+        let spare = lock(&self.arenas).pop().filter(|arena| arena.len() >= plan.arena);
+        let mut arena = spare.map_or_else(|| Arena::new(plan.arena), Ok)?;
+        for (input, output) in input.data.chunks(values / batch).zip(output.chunks_mut(scores)) {
+            run::run(&plan, self.simd, arena.lanes(), (input, output), &mut clock);
+        }
+        lock(&self.arenas).push(arena);
+        Ok(())
+    }
+}
+
+impl Predictor for Engine {
+    fn input(&self) -> &TensorInfo {
+        &self.input
+    }
+
+    fn output(&self) -> &TensorInfo {
+        &self.output
+    }
+
+    fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    fn output_shape(&self, shape: &[usize]) -> Result<Vec<usize>> {
+        let mut output = self.plan(shape)?.output_shape.clone();
+        output[0] = shape[0];
+        Ok(output)
+    }
+
+    fn working_bytes(&self, shape: &[usize]) -> Result<u64> {
+        Ok((self.plan(shape)?.arena * size_of::<kernels::Lanes>()) as u64)
+    }
+
+    fn predict(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<()> {
+        self.run(input, output, |_, _| {})
+    }
+}

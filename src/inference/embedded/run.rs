@@ -1,0 +1,168 @@
+//! Running the steps of a plan on one sample.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::kernels::{
+    Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Output, Pool, Simd, add_taken, border, copy_channels,
+    elementwise, interpolate, softmax, take, to_blocked, to_plain, values, values_mut,
+};
+use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
+
+/// The arena in pieces: what a step writes, and the rest, which it reads.
+struct Split<'a> {
+    output: &'a mut [Lanes],
+    scratch: &'a mut [Lanes],
+    /// Pieces that may be read, with the lane at which each starts.
+    rest: [(usize, &'a [Lanes]); 3],
+}
+
+impl<'a> Split<'a> {
+    /// Takes two disjoint ranges out of the arena.
+    fn new(arena: &'a mut [Lanes], output: &Range<usize>, scratch: &Range<usize>) -> Self {
+        let swapped = scratch.start < output.start;
+        let (a, b) = if swapped { (scratch, output) } else { (output, scratch) };
+        let (head, tail) = arena.split_at_mut(a.start);
+        let (first, tail) = tail.split_at_mut(a.len());
+        let (middle, tail) = tail.split_at_mut(b.start.saturating_sub(a.end));
+        let (second, tail) = tail.split_at_mut(b.len());
+        let starts = [0, a.end, a.end + middle.len() + second.len()];
+        let (output, scratch) = if swapped { (second, first) } else { (first, second) };
+        Self { output, scratch, rest: [(starts[0], &*head), (starts[1], &*middle), (starts[2], &*tail)] }
+    }
+
+    /// Lanes that the step does not write.
+    fn read(rest: &[(usize, &'a [Lanes]); 3], range: &Range<usize>) -> &'a [Lanes] {
+        let piece = rest.iter().rev().find(|(start, piece)| *start <= range.start && range.end <= start + piece.len());
+        piece.map_or(&[], |(start, piece)| &piece[range.start - start..range.end - start])
+    }
+}
+
+/// Time of one step.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct StepTime {
+    /// Operator, and those that were joined to it.
+    pub operator: String,
+    /// Name of the node in the file; empty for a change of layout.
+    pub node: String,
+    /// Wall time.
+    pub seconds: f64,
+    /// Multiplications and additions of convolutions, in 1e9.
+    pub gflop: f64,
+}
+
+/// Runs all steps for one sample; `clock` gets the time of each.
+pub(super) fn run(
+    plan: &Plan,
+    simd: Simd,
+    arena: &mut [Lanes],
+    (input, output): (&[f32], &mut [f32]),
+    mut clock: impl FnMut(&Step, f64),
+) {
+    for step in &plan.steps {
+        let start = Instant::now();
+        Runner { plan, simd, step, input }.run(arena, output);
+        clock(step, start.elapsed().as_secs_f64());
+    }
+}
+
+struct Runner<'a> {
+    plan: &'a Plan,
+    simd: Simd,
+    step: &'a Step,
+    input: &'a [f32],
+}
+
+impl<'a> Runner<'a> {
+    fn tensor(&self, id: TensorId) -> &'a Tensor {
+        &self.plan.tensors[id]
+    }
+
+    fn run(&self, arena: &mut [Lanes], caller: &mut [f32]) {
+        let step = self.step;
+        let to = self.tensor(step.output);
+        let scratch = if let Kind::Normalize { scratch, .. } = step.kind { self.tensor(scratch).range() } else { 0..0 };
+        let split = Split::new(arena, &to.range(), &scratch);
+        let rest = split.rest;
+        let other = step.other.map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
+        let epilogue = Epilogue { simd: self.simd, posts: &step.posts, other };
+        if to.layout == Layout::Blocked {
+            return self.blocked(&rest, split.output, split.scratch, &epilogue);
+        }
+        let plain = if to.place == Place::Output { caller } else { &mut values_mut(split.output)[..to.values()] };
+        let from = self.tensor(step.input);
+        match &step.kind {
+            Kind::Convolve { .. } => self.convolve(&rest, Output::Plain(plain), epilogue),
+            Kind::ToPlain => to_plain(self.simd, Split::read(&rest, &from.range()), from.extent, plain),
+            Kind::Border => border(self.plain(&rest, step.input), from.extent, plain, to.extent),
+            Kind::Generic(generic) => {
+                let other = step.other.map_or(&[][..], |id| self.plain(&rest, id));
+                generic.run(self.simd, self.plain(&rest, step.input), other, plain);
+            }
+            _ => debug_assert!(false, "{} has no plain result", step.operator),
+        }
+    }
+
+    /// Values of a plain tensor.
+    fn plain<'b>(&self, rest: &[(usize, &'b [Lanes]); 3], id: TensorId) -> &'b [f32]
+    where
+        'a: 'b,
+    {
+        let tensor = self.tensor(id);
+        match &tensor.place {
+            Place::Input => self.input,
+            Place::Constant(data) => data,
+            _ => &values(Split::read(rest, &tensor.range()))[..tensor.values()],
+        }
+    }
+
+    fn convolve(&self, rest: &[(usize, &[Lanes]); 3], output: Output<'_>, epilogue: Epilogue<'_>) {
+        let Kind::Convolve { windows, weights } = &self.step.kind else { return };
+        let from = self.tensor(self.step.input);
+        let input = match from.layout {
+            Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
+            Layout::Plain => Input::Plain(self.plain(rest, self.step.input)),
+        };
+        let to = self.tensor(self.step.output).extent;
+        Convolve { windows, weights, input, from: from.extent, to, epilogue }.run(output);
+    }
+
+    fn blocked(
+        &self,
+        rest: &[(usize, &[Lanes]); 3],
+        output: &mut [Lanes],
+        scratch: &mut [Lanes],
+        epilogue: &Epilogue<'_>,
+    ) {
+        let step = self.step;
+        let (source, to) = (self.tensor(step.input), self.tensor(step.output).extent);
+        let from = source.extent;
+        let input = Split::read(rest, &source.range());
+        let original: Option<&[Lanes]> = (!step.in_place).then_some(input);
+        match &step.kind {
+            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output), *epilogue),
+            Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),
+            Kind::Normalize { groups, epsilon, scale, bias, .. } => {
+                let extent: Extent = if step.in_place { to } else { from };
+                let (groups, epsilon, epilogue) = (*groups, *epsilon, *epilogue);
+                Normalize { groups, epsilon, scale, bias, extent, to, epilogue }.run(original, output, scratch);
+            }
+            Kind::Elementwise => elementwise(original.map(|input| (input, from)), output, to, epilogue),
+            Kind::Softmax { log } => softmax(original, from, output, (to, *log), epilogue),
+            Kind::Take { maps, fill } => take(input, from, output, (to, maps, *fill), epilogue),
+            Kind::AddTaken { maps } => {
+                if let Some(input) = original {
+                    let plain = Epilogue { posts: &[], ..*epilogue };
+                    elementwise(Some((input, from)), output, to, &plain);
+                }
+                let Some(taken) = epilogue.other else { return };
+                add_taken(taken.lanes, taken.extent, output, (to, maps), epilogue);
+            }
+            Kind::Interpolate { axes } => interpolate(input, from, output, (to, axes), epilogue),
+            Kind::CopyChannels { first } => copy_channels(input, from, output, to, *first),
+            Kind::ToBlocked => to_blocked(self.plain(rest, step.input), from, output, to, epilogue),
+            Kind::ToPlain | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),
+        }
+    }
+}

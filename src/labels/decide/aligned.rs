@@ -1,0 +1,296 @@
+//! Deciding where the axes of working grid and target are parallel: one target plane after the other, along the target
+//! axis that runs with the working grid's k, so that two planes of scores are all that is needed at a time.
+
+use rayon::prelude::*;
+
+use super::plane::DecidedPlane;
+use super::rule::{Contests, Outside};
+use super::taps::{AxisTaps, Tap};
+use super::window::Window;
+use crate::error::Result;
+use crate::geometry::AlignedMap;
+use crate::limits;
+
+/// Side of the blocks in which decided planes are turned into the target's memory order.
+const BLOCK: usize = 32;
+/// Rows that one job decides.
+const ROWS: usize = 8;
+/// Spans of voxels to interpolate that lie closer than this are taken together.
+const GAP: usize = 4;
+/// Marks a column of the working grid whose four neighboring rows do not agree.
+const MIXED: u16 = u16::MAX;
+
+/// A sweep over target planes.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    pub(super) map: AlignedMap,
+    /// Voxels of the target along the axes of the working grid: [0] and [1] lie in a plane, [2] is swept.
+    pub(super) counts: [usize; 3],
+    target: [usize; 3],
+    /// Voxels of the working grid along i.
+    pub(super) row: usize,
+    pub(super) taps: [AxisTaps; 3],
+    /// Planes decided, in the order in which their scores arrive.
+    decided: usize,
+    /// Planes of `decided` already handed to the output.
+    stored: usize,
+    /// Codes of the planes in between, [`Sweep::stride`] apart.
+    codes: Vec<u16>,
+}
+
+impl Sweep {
+    pub(super) fn new(map: AlignedMap, working: [usize; 3], target: [usize; 3], outside: Outside) -> Result<Self> {
+        let counts = map.from.map(|axis| target[axis]);
+        let taps = std::array::from_fn(|axis| AxisTaps::new(&map, axis, working[axis], counts[axis], outside));
+        let codes = limits::zeroed(Self::buffered(counts), "decided planes")?;
+        Ok(Self { map, counts, target, row: working[0], taps, decided: 0, stored: 0, codes })
+    }
+
+    /// Codes held between deciding and storing, for `counts` voxels along the axes of the working grid.
+    pub(super) fn buffered(counts: [usize; 3]) -> usize {
+        Self::stride(counts) * BLOCK.min(counts[2])
+    }
+
+    /// From one buffered plane to the next: off the powers of two, which would all fall into the same lines of a cache.
+    fn stride(counts: [usize; 3]) -> usize {
+        counts[0] * counts[1] + BLOCK
+    }
+
+    /// Target index along the swept axis of the `n`-th plane in order of arrival.
+    fn position(&self, n: usize) -> usize {
+        if self.map.scale[2] < 0.0 { self.counts[2] - 1 - n } else { n }
+    }
+
+    /// The first working plane that is still needed after what has been decided.
+    pub(super) fn needs_from(&self) -> Option<usize> {
+        let needed = |n: usize| self.taps[2].inside.contains(&self.position(n));
+        (self.decided..self.counts[2]).find(|&n| needed(n)).map(|n| self.taps[2].taps[self.position(n)].first)
+    }
+
+    /// Decides all planes whose scores are at hand; `observe` sees each of them in order.
+    pub(super) fn advance(
+        &mut self,
+        contests: &Contests,
+        window: &Window<'_>,
+        observe: &mut dyn FnMut(&DecidedPlane<'_>) -> Result<()>,
+        out: &mut [u16],
+    ) -> Result<()> {
+        loop {
+            let room = self.codes.len() / Self::stride(self.counts) - (self.decided - self.stored);
+            let ready = |&n: &usize| {
+                let position = self.position(n);
+                !self.taps[2].inside.contains(&position) || self.taps[2].taps[position].second <= window.last()
+            };
+            let until = self.counts[2].min(self.decided + room);
+            let count = (self.decided..until).take_while(ready).count();
+            self.decide(contests, window, count)?;
+            for n in self.decided..self.decided + count {
+                observe(&self.plane(contests, window, n))?;
+            }
+            self.decided += count;
+            if self.decided - self.stored < self.codes.len() / Self::stride(self.counts) {
+                return Ok(());
+            }
+            self.store(contests, out);
+        }
+    }
+
+    /// Decides the next `count` planes into the buffer.
+    fn decide(&mut self, contests: &Contests, window: &Window<'_>, count: usize) -> Result<()> {
+        let stride = Self::stride(self.counts);
+        let (from, start) = (self.decided - self.stored, self.decided);
+        let mut codes = std::mem::take(&mut self.codes);
+        let planes = codes[from * stride..(from + count) * stride].par_chunks_mut(stride).enumerate();
+        let result = planes.try_for_each(|(n, plane)| {
+            let position = self.position(start + n);
+            let plane = &mut plane[..self.counts[0] * self.counts[1]];
+            if !self.taps[2].inside.contains(&position) {
+                plane.fill(contests.none());
+                return Ok(());
+            }
+            plane.par_chunks_mut(self.counts[0] * ROWS).enumerate().try_for_each(|(job, rows)| {
+                let mut scratch = Scratch::new(self.row, self.counts[0])?;
+                for (r, row) in rows.chunks_mut(self.counts[0]).enumerate() {
+                    self.decide_row(contests, window, position, job * ROWS + r, &mut scratch, row);
+                }
+                Ok(())
+            })
+        });
+        self.codes = codes;
+        result
+    }
+
+    fn decide_row(
+        &self,
+        contests: &Contests,
+        window: &Window<'_>,
+        position: usize,
+        row: usize,
+        scratch: &mut Scratch,
+        out: &mut [u16],
+    ) {
+        let inside = self.taps[0].inside.clone();
+        if !self.taps[1].inside.contains(&row) || inside.is_empty() {
+            out.fill(contests.none());
+            return;
+        }
+        let corner = Corners { k: self.taps[2].taps[position], j: self.taps[1].taps[row], ni: self.row };
+        corner.agreement(window, &mut scratch.agreed);
+        out[..inside.start].fill(contests.none());
+        out[inside.end..].fill(contests.none());
+        scratch.spans.clear();
+        for (i, (out, tap)) in out.iter_mut().zip(&self.taps[0].taps).enumerate().take(inside.end).skip(inside.start) {
+            let (a, b) = (scratch.agreed[tap.first], scratch.agreed[tap.second]);
+            *out = a;
+            if a != b || a == MIXED {
+                match scratch.spans.last_mut() {
+                    Some(span) if i < span.1 + GAP => span.1 = i + 1,
+                    _ => scratch.spans.push((i, i + 1)),
+                }
+            }
+        }
+        self.interpolate(contests, window, corner, scratch, out);
+    }
+
+    /// Decides the spans whose corners do not agree from interpolated scores.
+    fn interpolate(
+        &self,
+        contests: &Contests,
+        window: &Window<'_>,
+        corner: Corners,
+        scratch: &mut Scratch,
+        out: &mut [u16],
+    ) {
+        for &(from, to) in &scratch.spans {
+            out[from..to].fill(contests.start);
+            scratch.best[from..to].fill(f32::NEG_INFINITY);
+        }
+        for &contest in &contests.list {
+            for &(from, to) in &scratch.spans {
+                let taps = &self.taps[0].taps[from..to];
+                let (a, b) = (taps[0], taps[taps.len() - 1]);
+                let low = a.first.min(b.first);
+                let values = &mut scratch.values[..a.second.max(b.second) + 1 - low];
+                corner.blend(window, contest.class, low, values);
+                let best = &mut scratch.best[from..to];
+                for ((tap, best), code) in taps.iter().zip(best).zip(&mut out[from..to]) {
+                    contest.settle(tap.mix(values[tap.first - low], values[tap.second - low]), best, code);
+                }
+            }
+        }
+    }
+
+    /// The `n`-th plane in order of arrival, which lies in the buffer.
+    fn plane<'a>(&'a self, contests: &'a Contests, window: &'a Window<'a>, n: usize) -> DecidedPlane<'a> {
+        let size = self.counts[0] * self.counts[1];
+        let codes = &self.codes[(n - self.stored) * Self::stride(self.counts)..][..size];
+        DecidedPlane { sweep: self, contests, window, position: self.position(n), codes }
+    }
+
+    /// Writes the buffered planes to the target as label ids.
+    pub(super) fn store(&mut self, contests: &Contests, out: &mut [u16]) {
+        let planes = self.stored..self.decided;
+        if planes.is_empty() {
+            return;
+        }
+        let axis = self.map.from;
+        let (a, b) = (self.position(planes.start), self.position(planes.end - 1));
+        let mut low = [0; 3];
+        let mut high = self.target;
+        (low[axis[2]], high[axis[2]]) = (a.min(b), a.max(b) + 1);
+        // Steps through the buffer along the target's axes; planes that arrive in descending order are walked backwards.
+        let stride = Self::stride(self.counts);
+        let mut step = [0; 3];
+        (step[axis[0]], step[axis[1]]) = (1, self.counts[0]);
+        step[axis[2]] = if a > b { stride.wrapping_neg() } else { stride };
+        let start = if a > b { (planes.len() - 1) * stride } else { 0 };
+        let [ni, nj, _] = self.target;
+        let slab = if axis[0] == 2 { BLOCK } else { 1 };
+        let width = if axis[0] == 0 { ni } else { BLOCK };
+        let (codes, ids) = (&self.codes, &contests.ids);
+        out[low[2] * ni * nj..high[2] * ni * nj].par_chunks_mut(ni * nj * slab).enumerate().for_each(|(chunk, out)| {
+            for j0 in (low[1]..high[1]).step_by(BLOCK) {
+                for i0 in (low[0]..high[0]).step_by(width) {
+                    for (k, plane) in out.chunks_mut(ni * nj).enumerate() {
+                        for j in j0..high[1].min(j0 + BLOCK) {
+                            let at = start
+                                .wrapping_add((chunk * slab + k).wrapping_mul(step[2]))
+                                .wrapping_add((j - low[1]).wrapping_mul(step[1]));
+                            let row = &mut plane[j * ni + i0..j * ni + high[0].min(i0 + width)];
+                            for (n, out) in row.iter_mut().enumerate() {
+                                let at = at.wrapping_add((i0 - low[0] + n).wrapping_mul(step[0]));
+                                *out = ids[usize::from(codes[at])];
+                            }
+                        }
+                    }
+                }
+            }
+        });
+        self.stored = self.decided;
+    }
+}
+
+/// What one job needs beside its rows.
+#[derive(Debug)]
+struct Scratch {
+    /// Code of each column of the working grid whose four rows agree, or [`MIXED`].
+    agreed: Vec<u16>,
+    /// Target voxels to interpolate, from and to.
+    spans: Vec<(usize, usize)>,
+    /// Scores of one class along a span, blended from four rows.
+    values: Vec<f32>,
+    /// The best score so far.
+    best: Vec<f32>,
+}
+
+impl Scratch {
+    fn new(row: usize, count: usize) -> Result<Self> {
+        Ok(Self {
+            agreed: limits::zeroed(row, "a row")?,
+            spans: Vec::new(),
+            values: limits::zeroed(row, "a row")?,
+            best: limits::zeroed(count, "a row")?,
+        })
+    }
+}
+
+/// The four rows of the working grid around a target row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Corners {
+    pub(super) k: Tap,
+    pub(super) j: Tap,
+    pub(super) ni: usize,
+}
+
+impl Corners {
+    /// The code of each column where the four rows agree.
+    fn agreement(self, window: &Window<'_>, agreed: &mut [u16]) {
+        let row = |k: usize, j: usize| &window.codes(k)[j * self.ni..][..self.ni];
+        let (k, j) = (self.k, self.j);
+        let rows = row(k.first, j.first).iter().zip(row(k.first, j.second)).zip(row(k.second, j.first));
+        for ((((a, b), c), d), agreed) in rows.zip(row(k.second, j.second)).zip(agreed) {
+            *agreed = if (a ^ b) | (a ^ c) | (a ^ d) == 0 { *a } else { MIXED };
+        }
+    }
+
+    /// Scores of a class between the four rows, from column `low` on.
+    #[inline]
+    pub(super) fn blend(self, window: &Window<'_>, class: u16, low: usize, values: &mut [f32]) {
+        let count = values.len();
+        let (near, far) = (window.scores(self.k.first, class), window.scores(self.k.second, class));
+        let at = |j: usize| j * self.ni + low..j * self.ni + low + count;
+        let (first, second) = (at(self.j.first), at(self.j.second));
+        let rows = near[first.clone()].iter().zip(&far[first]).zip(&near[second.clone()]).zip(&far[second]);
+        for (value, (((a, b), c), d)) in values.iter_mut().zip(rows) {
+            *value = self.j.mix(self.k.mix(*a, *b), self.k.mix(*c, *d));
+        }
+    }
+}
+
+#[cfg(test)]
+impl Sweep {
+    /// Codes that the buffer has room for.
+    pub(super) fn held_codes(&self) -> usize {
+        self.codes.capacity()
+    }
+}

@@ -1,0 +1,229 @@
+//! Labels decided on the target grid from scores on the working grid, slab by slab.
+//!
+//! A network gives scores for C classes on its working grid. What is wanted is a label for every voxel of the target
+//! grid: the class whose *interpolated* score is largest. [`Decider`] takes the scores as planes along the working grid's
+//! slowest axis and decides each target voxel as soon as the planes around it are there. It holds one plane of scores
+//! between slabs, whatever the orientation of the two grids: memory is O(C x plane), not O(C x volume).
+//!
+//! **Corner shortcut.** Trilinear interpolation is a convex combination. Where one class wins at all eight corners of a
+//! cell it wins everywhere within, so only cells whose corners disagree are interpolated. The decision is the rule applied
+//! to the interpolated scores in every voxel; ties go to the lowest class.
+
+mod aligned;
+mod oblique;
+mod plane;
+mod rule;
+mod taps;
+mod window;
+
+pub use plane::DecidedPlane;
+pub use rule::{DecideOptions, Interpolation, Outside, Rule};
+
+use crate::error::{Error, Result};
+use crate::geometry::{AlignedMap, Grid};
+use crate::limits;
+use crate::resample::resample_labels;
+use crate::volume::Volume;
+use aligned::Sweep;
+use oblique::Layers;
+use rule::Contests;
+use window::{Kept, Window, decide_voxels};
+
+/// Decides labels on a target grid while the scores of a working grid arrive.
+///
+/// ```
+/// use unet_vol::labels::{DecideOptions, Decider};
+/// use unet_vol::{Affine, Grid, geometry::GridRule};
+/// let working = Grid::new([2, 1, 1], Affine::from_spacing([2.0; 3], [0.0; 3])?)?;
+/// let target = working.respaced([0.5, 2.0, 2.0], GridRule::HalfPixel)?;
+/// let mut decider = Decider::new(&working, &target, &DecideOptions::new(vec![0, 17]))?;
+/// // [classes, k, j, i]: class 0 scores 0 and 0, class 1 scores -1 and 2.
+/// decider.push(&[0.0, 0.0, -1.0, 2.0], 1)?;
+/// assert_eq!(decider.finish()?.data(), [0, 0, 0, 17, 17, 17, 17, 17]);
+/// # Ok::<(), unet_vol::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Decider {
+    working: [usize; 3],
+    contests: Contests,
+    path: Path,
+    kept: Kept,
+    /// Codes of the slab that is being taken.
+    codes: Vec<u16>,
+    /// Working planes taken.
+    taken: usize,
+    /// Label ids on `grid`.
+    ids: Vec<u16>,
+    /// The grid decided on: the target, or the working grid when labels go on by nearest neighbor.
+    grid: Grid,
+    target: Grid,
+    outside: Outside,
+}
+
+#[derive(Debug)]
+enum Path {
+    Aligned(Sweep),
+    Oblique(Layers),
+}
+
+impl Decider {
+    /// For scores on `working`, whose classes are those of [`DecideOptions::ids`], and labels on `target`.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the rule does not fit the number of classes; [`crate::ErrorKind::Limit`] when the
+    /// memory cannot be had.
+    pub fn new(working: &Grid, target: &Grid, options: &DecideOptions) -> Result<Self> {
+        let contests = Contests::new(options)?;
+        let grid = decided_on(working, target, options);
+        let map = grid.index_map_to(working);
+        let (shape, outside) = (working.shape(), options.outside);
+        let path = match AlignedMap::of(&map, grid.shape()) {
+            Some(map) => Path::Aligned(Sweep::new(map, shape, grid.shape(), outside)?),
+            None => Path::Oblique(Layers::new(map, shape, grid.shape(), outside)),
+        };
+        let plane = shape[0] * shape[1];
+        let kept = Kept {
+            scores: limits::zeroed(plane * contests.classes(), "a plane of scores")?,
+            codes: limits::zeroed(plane, "a plane of decisions")?,
+        };
+        let ids = limits::zeroed(grid.voxels(), "a label volume")?;
+        let target = *target;
+        Ok(Self { working: shape, contests, path, kept, codes: Vec::new(), taken: 0, ids, grid, target, outside })
+    }
+
+    /// Bytes that a decider for these grids holds at its peak while slabs of `depth` planes are pushed, the label volume
+    /// included; the slabs themselves and a few rows per thread are not.
+    #[must_use]
+    pub fn bytes(working: &Grid, target: &Grid, options: &DecideOptions, depth: usize) -> u64 {
+        let grid = decided_on(working, target, options);
+        let [ni, nj, nk] = working.shape();
+        let plane = ni * nj;
+        let buffered = AlignedMap::of(&grid.index_map_to(working), grid.shape())
+            .map_or(0, |map| Sweep::buffered(map.from.map(|axis| grid.shape()[axis])));
+        let streaming = 2 * (plane + plane * depth.min(nk) + buffered) + 4 * plane * options.ids.len();
+        // By nearest neighbor: the target's labels, twice where axes are permuted, when the scores are gone.
+        let onward = match options.interpolation {
+            Interpolation::Linear => 0,
+            Interpolation::Nearest => 4 * target.voxels(),
+        };
+        (2 * grid.voxels() + streaming.max(onward)) as u64
+    }
+
+    /// Takes the next `depth` planes of scores, `[classes, depth, nj, ni]` with i fastest, and decides what they make
+    /// possible.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when the scores do not have this size or more planes come than the grid has;
+    /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
+    pub fn push(&mut self, slab: &[f32], depth: usize) -> Result<()> {
+        self.take(slab, depth * self.plane(), depth, &mut |_| Ok(()))
+    }
+
+    /// As [`Decider::push`] for the first `depth` planes of a deeper slab, whose classes lie `class_stride` values apart.
+    ///
+    /// # Errors
+    /// As [`Decider::push`].
+    pub fn push_strided(&mut self, slab: &[f32], class_stride: usize, depth: usize) -> Result<()> {
+        self.take(slab, class_stride, depth, &mut |_| Ok(()))
+    }
+
+    /// As [`Decider::push`], and shows each plane of the target once it is decided, in the order of
+    /// [`DecidedPlane::index`] up or down, while its scores can still be interpolated.
+    ///
+    /// # Errors
+    /// As [`Decider::push`]; what `observe` returns; [`crate::ErrorKind::Unsupported`] when
+    /// [`Decider::shows_planes`] is false.
+    pub fn push_and_show(
+        &mut self,
+        slab: &[f32],
+        depth: usize,
+        mut observe: impl FnMut(&DecidedPlane<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if !self.shows_planes() {
+            return Err(Error::unsupported("scores cannot be shown on a grid that is oblique to the network's grid"));
+        }
+        self.take(slab, depth * self.plane(), depth, &mut observe)
+    }
+
+    /// True when [`Decider::push_and_show`] can be used: the axes of both grids are parallel and scores are interpolated.
+    #[must_use]
+    pub fn shows_planes(&self) -> bool {
+        matches!(self.path, Path::Aligned(_)) && self.grid == self.target
+    }
+
+    /// Voxels of a plane of the working grid.
+    fn plane(&self) -> usize {
+        self.working[0] * self.working[1]
+    }
+
+    fn take(
+        &mut self,
+        slab: &[f32],
+        class_stride: usize,
+        depth: usize,
+        observe: &mut dyn FnMut(&DecidedPlane<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let plane = self.plane();
+        let fits = depth * plane <= class_stride && slab.len() == self.contests.classes() * class_stride;
+        if !fits || self.taken + depth > self.working[2] {
+            let (n, c) = (slab.len(), self.contests.classes());
+            return Err(Error::internal(format!("{n} scores are no {depth} planes of {c} classes on this grid")));
+        }
+        if depth == 0 {
+            return Ok(());
+        }
+        if self.codes.len() < depth * plane {
+            self.codes = Vec::new();
+            self.codes = limits::zeroed(depth * plane, "a slab of decisions")?;
+        }
+        let codes = &mut self.codes[..depth * plane];
+        decide_voxels(&self.contests, slab, class_stride, codes);
+        let window = Window { plane, kept: &self.kept, slab, class_stride, codes, first: self.taken, depth };
+        let needed = match &mut self.path {
+            Path::Aligned(sweep) => {
+                sweep.advance(&self.contests, &window, observe, &mut self.ids)?;
+                sweep.needs_from()
+            }
+            Path::Oblique(layers) => {
+                layers.advance(&self.contests, &window, &mut self.ids)?;
+                layers.needs_from()
+            }
+        };
+        self.taken += depth;
+        if needed.is_some_and(|first| first < self.taken) {
+            self.kept.keep(slab, class_stride, &self.codes[..depth * plane], depth);
+        }
+        Ok(())
+    }
+
+    /// The label volume on the target grid.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when planes are missing; [`crate::ErrorKind::Limit`] when the memory cannot be had.
+    pub fn finish(mut self) -> Result<Volume<u16>> {
+        if self.taken != self.working[2] {
+            return Err(Error::internal(format!("{} of {} planes of scores came", self.taken, self.working[2])));
+        }
+        if let Path::Aligned(sweep) = &mut self.path {
+            sweep.store(&self.contests, &mut self.ids);
+        }
+        let Self { path, kept, codes, ids, grid, target, outside, .. } = self;
+        drop((path, kept, codes));
+        let labels = Volume::new(grid, ids)?;
+        if grid == target {
+            return Ok(labels);
+        }
+        resample_labels(&labels, &target, outside == Outside::Clamp)
+    }
+}
+
+/// The grid that scores are interpolated on.
+fn decided_on(working: &Grid, target: &Grid, options: &DecideOptions) -> Grid {
+    match options.interpolation {
+        Interpolation::Linear => *target,
+        Interpolation::Nearest => *working,
+    }
+}
+
+#[cfg(test)]
+mod tests;

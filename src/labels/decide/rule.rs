@@ -1,0 +1,164 @@
+//! Which label a voxel gets from its scores.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How the scores of a voxel become a label.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The class with the largest score; ties go to the lowest class. A score that is not a number never wins.
+    #[default]
+    Argmax,
+    /// Overlapping regions: each channel is a region of its own, present where its score exceeds its threshold. Regions
+    /// are painted in `order`, later ones over earlier ones (nnU-Net's region-based training, BraTS).
+    Sigmoid {
+        /// One per channel, in the units of the scores: 0 for logits stands for a probability of one half.
+        thresholds: Vec<f32>,
+        /// Channels in the order of painting; channels that are not named are not painted.
+        order: Vec<usize>,
+    },
+    /// One channel above one value.
+    Threshold {
+        /// The channel.
+        channel: usize,
+        /// What its score has to exceed.
+        value: f32,
+    },
+}
+
+/// What a target voxel outside the field of view of the working grid gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outside {
+    /// Id 0. A network that ran on a box of its grid is decided from that box as the working grid.
+    #[default]
+    Background,
+    /// What the nearest voxel of the working grid gets.
+    Clamp,
+}
+
+/// How labels get from the working grid to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Interpolation {
+    /// Scores are interpolated trilinearly at each target voxel and decided there.
+    #[default]
+    Linear,
+    /// Scores are decided on the working grid; a target voxel takes the label of the nearest one.
+    Nearest,
+}
+
+/// Everything that turns scores into label ids.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DecideOptions {
+    /// Scores to class.
+    pub rule: Rule,
+    /// Class (channel) to label id, one entry per class. Several classes may share an id.
+    pub ids: Vec<u16>,
+    /// Beyond the working grid.
+    pub outside: Outside,
+    /// Working grid to target.
+    pub interpolation: Interpolation,
+}
+
+impl DecideOptions {
+    /// Argmax with these ids, background beyond the working grid, linear.
+    #[must_use]
+    pub fn new(ids: Vec<u16>) -> Self {
+        Self { rule: Rule::Argmax, ids, outside: Outside::default(), interpolation: Interpolation::default() }
+    }
+
+    /// With another rule.
+    #[must_use]
+    pub fn with_rule(self, rule: Rule) -> Self {
+        Self { rule, ..self }
+    }
+
+    /// With another label beyond the working grid.
+    #[must_use]
+    pub fn with_outside(self, outside: Outside) -> Self {
+        Self { outside, ..self }
+    }
+
+    /// With another way back to the target.
+    #[must_use]
+    pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
+        Self { interpolation, ..self }
+    }
+}
+
+/// One comparison of a rule: the channel wins when its score exceeds the bound, or the best so far where there is none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contest {
+    pub(super) class: u16,
+    pub(super) bound: Option<f32>,
+}
+
+/// A rule as comparisons in a fixed order. A *code* is a class, or the number of classes for "none".
+#[derive(Debug)]
+pub(super) struct Contests {
+    pub(super) list: Vec<Contest>,
+    /// Code of a voxel where no comparison is won.
+    pub(super) start: u16,
+    /// Code to label id.
+    pub(super) ids: Vec<u16>,
+}
+
+impl Contests {
+    pub(super) fn new(options: &DecideOptions) -> Result<Self> {
+        let classes = u16::try_from(options.ids.len())
+            .ok()
+            .filter(|n| (1..u16::MAX).contains(n))
+            .ok_or_else(|| Error::model(format!("{} classes cannot be decided", options.ids.len())))?;
+        let channel = |at: usize| match u16::try_from(at) {
+            Ok(class) if class < classes => Ok(class),
+            _ => Err(Error::model(format!("the rule names channel {at} of {classes}"))),
+        };
+        let list = match &options.rule {
+            Rule::Argmax => (0..classes).map(|class| Contest { class, bound: None }).collect(),
+            Rule::Threshold { channel: at, value } => vec![Contest { class: channel(*at)?, bound: Some(*value) }],
+            Rule::Sigmoid { thresholds, order } => {
+                if thresholds.len() != usize::from(classes) {
+                    return Err(Error::model(format!("{} thresholds for {classes} channels", thresholds.len())));
+                }
+                let contest = |&at: &usize| Ok(Contest { class: channel(at)?, bound: Some(thresholds[at]) });
+                order.iter().map(contest).collect::<Result<_>>()?
+            }
+        };
+        let start = if options.rule == Rule::Argmax { 0 } else { classes };
+        let ids = options.ids.iter().copied().chain([0]).collect();
+        Ok(Self { list, start, ids })
+    }
+
+    /// Number of classes, which is also the code for "none".
+    pub(super) fn classes(&self) -> usize {
+        self.ids.len() - 1
+    }
+
+    /// The code for "none".
+    pub(super) fn none(&self) -> u16 {
+        // The constructor has checked that it fits.
+        u16::try_from(self.classes()).unwrap_or(u16::MAX)
+    }
+}
+
+impl Contest {
+    /// Compares a score with the bound or the best so far.
+    #[inline]
+    pub(super) fn settle(self, score: f32, best: &mut f32, code: &mut u16) {
+        match self.bound {
+            Some(bound) if score > bound => *code = self.class,
+            None if score > *best => {
+                *best = score;
+                *code = self.class;
+            }
+            _ => {}
+        }
+    }
+}

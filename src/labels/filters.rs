@@ -1,0 +1,494 @@
+//! Post-processing of a label map as a list of declared steps, for a model's description or an option of a program.
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::components::{Components, Connectivity, hull};
+use super::distance::{DistanceField, MAX_SHEAR_DEGREES};
+use super::fill::fill_holes;
+use crate::error::{Error, Result};
+use crate::geometry::Region;
+use crate::limits;
+use crate::volume::{LabelMap, LabelTable, Volume};
+
+/// Volumes and lengths within this part of a threshold count as equal to it, so that a spacing that was rounded to
+/// `f32` in a header does not decide.
+const ROUNDING: f64 = 1e-6;
+
+/// Which labels a step looks at, and whether each by itself or several as one thing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scope {
+    /// Every label by itself.
+    #[default]
+    Each,
+    /// These labels, each by itself.
+    EachOf(Vec<u16>),
+    /// All labels together.
+    Foreground,
+    /// All labels but these, together.
+    Except(Vec<u16>),
+    /// These labels together.
+    Together(Vec<u16>),
+}
+
+impl Scope {
+    /// True when label `id` is looked at.
+    #[must_use]
+    pub fn holds(&self, id: u16) -> bool {
+        id != 0
+            && match self {
+                Self::Each | Self::Foreground => true,
+                Self::EachOf(ids) | Self::Together(ids) => ids.contains(&id),
+                Self::Except(ids) => !ids.contains(&id),
+            }
+    }
+
+    /// The class of each id 0..=65535 for [`Components::by_class`]: 0 where it is not looked at.
+    fn classes(&self) -> Vec<u16> {
+        let apart = matches!(self, Self::Each | Self::EachOf(_));
+        (0..=u16::MAX)
+            .map(|id| {
+                if !self.holds(id) {
+                    0
+                } else if apart {
+                    id
+                } else {
+                    1
+                }
+            })
+            .collect()
+    }
+
+    fn ids(&self) -> &[u16] {
+        match self {
+            Self::Each | Self::Foreground => &[],
+            Self::EachOf(ids) | Self::Except(ids) | Self::Together(ids) => ids,
+        }
+    }
+}
+
+/// One step of [`postprocess`]. In a file: `{ keep_largest = { labels = { except = [24] } } }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Step {
+    /// Keeps the largest component of each label, or of several labels taken together; of equal ones the first in
+    /// scan order.
+    KeepLargest {
+        /// What a component is made of.
+        #[serde(default)]
+        labels: Scope,
+        /// Which voxels touch.
+        #[serde(default)]
+        connectivity: Connectivity,
+    },
+    /// Drops components of less than `mm3`.
+    RemoveSmall {
+        /// Smallest volume that stays, in mm^3.
+        mm3: f64,
+        /// What a component is made of.
+        #[serde(default)]
+        labels: Scope,
+        /// Which voxels touch.
+        #[serde(default)]
+        connectivity: Connectivity,
+    },
+    /// Fills background that labels enclose: 6-connected, not touching the border of the volume, with no other
+    /// neighbours than one label (scope `each`) or the labels taken together. It takes the id that it shares the most
+    /// faces with, of equal ones the lower.
+    FillHoles {
+        /// Which labels may enclose a hole.
+        #[serde(default)]
+        labels: Scope,
+    },
+    /// Drops voxels of `labels` that lie farther than `distance_mm` from the largest component of `to`.
+    ///
+    /// Distances go from voxel centre to voxel centre. Where `to` has no voxel, all of `labels` is dropped.
+    Near {
+        /// Ids of the labels to drop.
+        labels: Vec<u16>,
+        /// What the largest component is made of: one of `foreground`, `except`, `together`.
+        to: Scope,
+        /// Largest distance that stays, in mm.
+        distance_mm: f64,
+        /// Which voxels of `to` touch.
+        #[serde(default)]
+        connectivity: Connectivity,
+    },
+    /// Gives voxels of `labels` the id `into`, 0 for background, and takes `labels` out of the table.
+    Merge {
+        /// Ids that vanish.
+        labels: Vec<u16>,
+        /// Id that they become.
+        into: u16,
+    },
+}
+
+/// What one step did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The step's name, as in a file.
+    pub step: &'static str,
+    /// Components dropped, or holes filled; 0 for steps that work on single voxels.
+    pub components: u64,
+    /// Voxels whose id changed.
+    pub voxels: u64,
+}
+
+/// What [`postprocess`] did, step by step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct PostprocessReport {
+    /// One entry for each step, in order.
+    pub steps: Vec<StepReport>,
+}
+
+/// Runs `steps` on a label map, in place and in order.
+///
+/// All steps are checked before the first one changes a voxel.
+///
+/// # Errors
+/// [`crate::ErrorKind::Model`] when a step names an id that the table does not have (an empty table has all), a size or
+/// distance that is not a positive number, or a scope it cannot use; [`crate::ErrorKind::Limit`] as [`Components::new`];
+/// [`crate::ErrorKind::Unsupported`] for [`Step::Near`] on sheared axes.
+pub fn postprocess(map: &mut LabelMap, steps: &[Step]) -> Result<PostprocessReport> {
+    check(map, steps)?;
+    let mut report = PostprocessReport::default();
+    for step in steps {
+        let ids = &mut map.ids;
+        let (step, (components, voxels)) = match step {
+            Step::KeepLargest { labels, connectivity } => ("keep_largest", keep_largest(ids, labels, *connectivity)?),
+            Step::RemoveSmall { mm3, labels, connectivity } => {
+                ("remove_small", remove_small(ids, *mm3, labels, *connectivity)?)
+            }
+            Step::FillHoles { labels } => ("fill_holes", fill_holes(ids, labels)?),
+            Step::Near { labels, to, distance_mm, connectivity } => {
+                ("near", (0, drop_far(ids, labels, to, *distance_mm, *connectivity)?))
+            }
+            Step::Merge { labels, into } => ("merge", (0, merge(map, labels, *into)?)),
+        };
+        report.steps.push(StepReport { step, components, voxels });
+    }
+    Ok(report)
+}
+
+/// Refuses steps that make no sense for this map; ids that a merge takes away are gone for the steps after it.
+fn check(map: &LabelMap, steps: &[Step]) -> Result<()> {
+    let mut known: BTreeSet<u16> = map.table.labels().iter().map(|label| label.id).collect();
+    let any = known.is_empty();
+    let positive = |value: f64, what: &str| match value > 0.0 && value.is_finite() {
+        true => Ok(()),
+        false => Err(Error::model(format!("{what} of {value} is not a positive number"))),
+    };
+    for step in steps {
+        let ids: Vec<u16> = match step {
+            Step::KeepLargest { labels, .. } | Step::FillHoles { labels } => labels.ids().to_vec(),
+            Step::RemoveSmall { mm3, labels, .. } => {
+                positive(*mm3, "a smallest volume in mm3")?;
+                labels.ids().to_vec()
+            }
+            Step::Near { labels, to, distance_mm, .. } => {
+                positive(*distance_mm, "a largest distance in mm")?;
+                if matches!(to, Scope::Each | Scope::EachOf(_)) {
+                    return Err(Error::model("a step `near` needs one thing to be near to")
+                        .hint("write foreground, except or together for `to`"));
+                }
+                if map.grid().affine().shear_degrees() > MAX_SHEAR_DEGREES {
+                    return Err(Error::unsupported(
+                        "a step `near` needs axes that are perpendicular, these are sheared",
+                    ));
+                }
+                [labels, to.ids()].concat()
+            }
+            Step::Merge { labels, into } => labels.iter().chain((*into != 0).then_some(into)).copied().collect(),
+        };
+        if let Some(id) = ids.iter().find(|&&id| id == 0 || !any && !known.contains(&id)) {
+            return Err(Error::model(format!(
+                "a post-processing step names label {id}, which the model does not have"
+            )));
+        }
+        if let Step::Merge { labels, into } = step {
+            known.retain(|id| id == into || !labels.contains(id));
+        }
+    }
+    Ok(())
+}
+
+/// Drops the components for which `stays` is false: (components, voxels).
+fn drop_components(ids: &mut Volume<u16>, components: &Components, stays: &[bool]) -> (u64, u64) {
+    let voxels = components.voxels();
+    let dropped = || stays.iter().zip(&voxels).filter(|(stays, _)| !**stays).map(|(_, &voxels)| voxels);
+    let (count, sum) = (dropped().count() as u64, dropped().sum());
+    if count > 0 {
+        components.edit_rows(ids, |row, runs| {
+            for (run, number) in runs {
+                if !stays[number as usize - 1] {
+                    row[run.range()].fill(0);
+                }
+            }
+        });
+    }
+    (count, sum)
+}
+
+fn scoped(ids: &Volume<u16>, scope: &Scope, connectivity: Connectivity) -> Result<Components> {
+    let classes = scope.classes();
+    Components::by_class(ids, connectivity, |id| classes[usize::from(id)])
+}
+
+/// The number of the largest component of each class, the lowest one where sizes tie; index is the class.
+fn largest(components: &Components) -> Vec<Option<u32>> {
+    let voxels = components.voxels();
+    let mut best: Vec<Option<u32>> = vec![None; 1 << 16];
+    for (label, number) in components.labels().into_iter().zip(1..) {
+        let best = &mut best[usize::from(label)];
+        if best.is_none_or(|other: u32| voxels[number as usize - 1] > voxels[other as usize - 1]) {
+            *best = Some(number);
+        }
+    }
+    best
+}
+
+fn keep_largest(ids: &mut Volume<u16>, scope: &Scope, connectivity: Connectivity) -> Result<(u64, u64)> {
+    let components = scoped(ids, scope, connectivity)?;
+    let mut stays = vec![false; components.count() as usize];
+    for number in largest(&components).into_iter().flatten() {
+        stays[number as usize - 1] = true;
+    }
+    Ok(drop_components(ids, &components, &stays))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]
+fn remove_small(ids: &mut Volume<u16>, mm3: f64, scope: &Scope, connectivity: Connectivity) -> Result<(u64, u64)> {
+    let components = scoped(ids, scope, connectivity)?;
+    let least = mm3 * (1.0 - ROUNDING) / ids.grid().voxel_mm3();
+    let stays: Vec<bool> = components.voxels().into_iter().map(|voxels| voxels as f64 >= least).collect();
+    Ok(drop_components(ids, &components, &stays))
+}
+
+/// Drops voxels of `labels` far from the largest component of `to`: how many.
+fn drop_far(
+    ids: &mut Volume<u16>,
+    labels: &[u16],
+    to: &Scope,
+    distance_mm: f64,
+    connectivity: Connectivity,
+) -> Result<u64> {
+    let components = scoped(ids, to, connectivity)?;
+    let Some(target) = largest(&components).into_iter().flatten().next() else {
+        return Ok(replace(ids, labels, 0));
+    };
+    let reach = distance_mm * (1.0 + ROUNDING);
+    let region = reached_from(&components, target, reach);
+    let field = distances_to(&components, target, region)?;
+    let mut listed = vec![false; 1 << 16];
+    labels.iter().for_each(|&label| listed[usize::from(label)] = true);
+
+    let [ni, nj, _] = ids.grid().shape();
+    let rows = ids.data_mut().par_chunks_mut(ni).with_min_len(64).enumerate();
+    let drop_in_row = |(row, voxels): (usize, &mut [u16])| {
+        let mut dropped = 0;
+        for (i, id) in voxels.iter_mut().enumerate().filter(|(_, id)| listed[usize::from(**id)]) {
+            let index = [i, row % nj, row / nj];
+            let inner = [0, 1, 2].map(|axis| index[axis].wrapping_sub(region.start[axis]));
+            if !region.contains(index) || field.distance_up_to(inner, reach) > reach {
+                *id = 0;
+                dropped += 1;
+            }
+        }
+        dropped
+    };
+    Ok(rows.map(drop_in_row).sum())
+}
+
+/// The box outside which nothing is within `reach` mm of component `target`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and a larger box is clipped")]
+fn reached_from(components: &Components, target: u32, reach: f64) -> Region {
+    let grid = components.grid();
+    let mut region = Region::new([usize::MAX; 3], [0; 3]);
+    for (j, k, runs) in components.by_row() {
+        for (run, _) in runs.filter(|(_, number)| *number == target) {
+            region = hull(region, run, j, k);
+        }
+    }
+    let margin = grid.spacing().map(|step| (reach / step).floor().min(1e9) as usize);
+    Region {
+        start: [0, 1, 2].map(|axis| region.start[axis].saturating_sub(margin[axis])),
+        end: [0, 1, 2].map(|axis| (region.end[axis] + margin[axis]).min(grid.shape()[axis])),
+    }
+}
+
+/// Distances within `region` to component `target`.
+fn distances_to(components: &Components, target: u32, region: Region) -> Result<DistanceField> {
+    let [width, height, _] = region.shape();
+    let mut marked = limits::zeroed(region.len(), "a mask")?;
+    for (j, k, runs) in components.by_row() {
+        for (run, _) in runs.filter(|(_, number)| *number == target) {
+            let row = ((k - region.start[2]) * height + j - region.start[1]) * width;
+            let start = row + run.range().start - region.start[0];
+            marked[start..start + run.len()].fill(true);
+        }
+    }
+    DistanceField::new(&marked, region.shape(), components.grid().spacing())
+}
+
+fn merge(map: &mut LabelMap, labels: &[u16], into: u16) -> Result<u64> {
+    let rest = map.table.labels().iter().filter(|label| label.id == into || !labels.contains(&label.id));
+    map.table = LabelTable::new(rest.cloned().collect())?;
+    Ok(replace(&mut map.ids, labels, into))
+}
+
+/// Gives voxels of `labels` the id `into`: how many changed.
+fn replace(ids: &mut Volume<u16>, labels: &[u16], into: u16) -> u64 {
+    let mut table: Vec<u16> = (0..=u16::MAX).collect();
+    for &label in labels {
+        table[usize::from(label)] = into;
+    }
+    let change = |id: &mut u16| {
+        let new = table[usize::from(*id)];
+        u64::from(std::mem::replace(id, new) != new)
+    };
+    ids.data_mut().par_iter_mut().with_min_len(1 << 16).map(change).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use crate::geometry::{Affine, Grid};
+    use crate::volume::Label;
+
+    fn map(shape: [usize; 3], ids: Vec<u16>) -> LabelMap {
+        let grid = Grid::new(shape, Affine::from_spacing([1.0, 2.0, 0.5], [0.0; 3]).unwrap()).unwrap();
+        let label = |id| Label { id, name: format!("label {id}"), rgb: [0; 3], code: None };
+        LabelMap::new(Volume::new(grid, ids).unwrap(), LabelTable::new([1, 2, 3].map(label).to_vec()).unwrap())
+    }
+
+    /// One row through `steps`.
+    fn row(ids: &[u16], steps: &str) -> Vec<u16> {
+        let steps: Vec<Step> = serde_json::from_str(steps).unwrap();
+        let mut map = map([ids.len(), 1, 1], ids.to_vec());
+        let report = postprocess(&mut map, &steps).unwrap();
+        let changed = ids.iter().zip(map.ids.data()).filter(|(old, new)| old != new).count() as u64;
+        assert_eq!(report.steps.iter().map(|step| step.voxels).sum::<u64>(), changed);
+        map.ids.into_data()
+    }
+
+    #[test]
+    fn keep_largest_by_label_by_group_and_of_all() {
+        let ids = [1, 1, 2, 0, 1, 0, 2, 2, 3, 0, 1, 1];
+        let kept = |scope: &str| row(&ids, &format!(r#"[{{"keep_largest": {{"labels": {scope}}}}}]"#));
+        assert_eq!(kept(r#""each""#), [1, 1, 0, 0, 0, 0, 2, 2, 3, 0, 0, 0]);
+        assert_eq!(kept(r#"{"each_of": [2]}"#), [1, 1, 0, 0, 1, 0, 2, 2, 3, 0, 1, 1]);
+        // Of equal sizes the first stays.
+        assert_eq!(kept(r#""foreground""#), [1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(kept(r#"{"except": [1]}"#), [1, 1, 0, 0, 1, 0, 2, 2, 3, 0, 1, 1]);
+        assert_eq!(kept(r#"{"together": [1, 2]}"#), [1, 1, 2, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(row(&ids, r#"[{"keep_largest": {}}]"#), kept(r#""each""#));
+    }
+
+    #[test]
+    fn small_components_go_by_their_volume_and_the_threshold_itself_stays() {
+        let ids = [1, 0, 1, 1, 0, 2, 2, 2];
+        assert_eq!(row(&ids, r#"[{"remove_small": {"mm3": 2.0}}]"#), [0, 0, 1, 1, 0, 2, 2, 2]);
+        assert_eq!(row(&ids, r#"[{"remove_small": {"mm3": 2.001}}]"#), [0, 0, 0, 0, 0, 2, 2, 2]);
+    }
+
+    #[test]
+    fn voxels_far_from_the_largest_component_go() {
+        let ids = [3, 3, 3, 1, 2, 0, 3, 0, 1, 0, 3];
+        let near = r#"[{"near": {"labels": [3], "to": {"except": [3]}, "distance_mm": 2.0}}]"#;
+        assert_eq!(row(&ids, near), [0, 3, 3, 1, 2, 0, 3, 0, 1, 0, 0]);
+        assert_eq!(row(&[3, 0, 3], near), [0, 0, 0]);
+    }
+
+    #[test]
+    fn near_agrees_with_all_pairs_of_distances() {
+        let shape = [9, 7, 8];
+        let ids: Vec<u16> =
+            (0..shape.iter().product::<usize>()).map(|n| [0, 3, 1, 3, 0, 1, 3][n * n % 31 % 7]).collect();
+        let mut map = map(shape, ids);
+        let largest = Components::by_class(&map.ids, Connectivity::TwentySix, |id| u16::from(id == 1)).unwrap();
+        let best = largest.table().into_iter().rev().max_by_key(|component| component.voxels).unwrap();
+        let numbers = largest.paint::<u32>().unwrap();
+        let grid = *map.grid();
+        let mm = |(i, j, k): (usize, usize, usize)| grid.index_to_world([i, j, k].map(|n| n as f64));
+        let target: Vec<_> =
+            numbers.view().indexed_iter().filter(|(_, n)| **n == best.number).map(|(at, _)| mm(at)).collect();
+        let mut wanted = map.ids.clone();
+        for (at, id) in wanted.view_mut().indexed_iter_mut().filter(|(_, id)| **id == 3) {
+            let here = mm(at);
+            let square = |there: &[f64; 3]| (0..3).map(|a| (here[a] - there[a]).powi(2)).sum::<f64>();
+            if target.iter().map(square).fold(f64::INFINITY, f64::min).sqrt() > 1.2 {
+                *id = 0;
+            }
+        }
+        assert_ne!(wanted, map.ids);
+        let step = Step::Near {
+            labels: vec![3],
+            to: Scope::Together(vec![1]),
+            distance_mm: 1.2,
+            connectivity: Connectivity::TwentySix,
+        };
+        postprocess(&mut map, &[step]).unwrap();
+        assert_eq!(map.ids, wanted);
+    }
+
+    #[test]
+    fn merged_labels_leave_the_table() {
+        let mut map = map([4, 1, 1], vec![1, 2, 3, 0]);
+        let steps: Vec<Step> =
+            serde_json::from_str(r#"[{"merge": {"labels": [1, 2], "into": 2}}, {"keep_largest": {}}]"#).unwrap();
+        let report = postprocess(&mut map, &steps).unwrap();
+        assert_eq!(map.ids.data(), [2, 2, 3, 0]);
+        assert_eq!(map.table.labels().iter().map(|label| label.id).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(report.steps[0], StepReport { step: "merge", components: 0, voxels: 1 });
+        assert_eq!(report.steps[1].step, "keep_largest");
+    }
+
+    #[test]
+    fn steps_that_make_no_sense_are_refused_before_anything_changes() {
+        let bad = [
+            r#"{"keep_largest": {"labels": {"except": [4]}}}"#,
+            r#"{"merge": {"labels": [1], "into": 9}}"#,
+            r#"{"merge": {"labels": [0], "into": 1}}"#,
+            r#"{"remove_small": {"mm3": -1.0}}"#,
+            r#"{"near": {"labels": [3], "to": "each", "distance_mm": 2.0}}"#,
+            r#"{"near": {"labels": [3], "to": "foreground", "distance_mm": 0.0}}"#,
+            r#"{"keep_largest": {"labels": {"each_of": [1]}}}"#,
+        ];
+        for step in bad {
+            let steps = format!(r#"[{{"merge": {{"labels": [1], "into": 2}}}}, {step}]"#);
+            let steps: Vec<Step> = serde_json::from_str(&steps).unwrap();
+            let mut map = map([3, 1, 1], vec![1, 2, 3]);
+            assert_eq!(postprocess(&mut map, &steps).unwrap_err().kind(), ErrorKind::Model, "{step}");
+            assert_eq!(map.ids.data(), [1, 2, 3]);
+        }
+        for unknown in [r#"{"keep_largest": {"label": "each"}}"#, r#"{"keep": {}}"#, r#"{"remove_small": {}}"#] {
+            assert!(serde_json::from_str::<Step>(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn steps_stand_in_toml() {
+        #[derive(Deserialize)]
+        struct Spec {
+            postprocess: Vec<Step>,
+        }
+        let spec = r#"
+            [[postprocess]]
+            keep_largest = { labels = { except = [3] }, connectivity = 6 }
+            [[postprocess]]
+            near = { labels = [3], to = { except = [3] }, distance_mm = 10 }
+        "#;
+        let steps = toml::from_str::<Spec>(spec).unwrap().postprocess;
+        let wanted = Step::KeepLargest { labels: Scope::Except(vec![3]), connectivity: Connectivity::Six };
+        assert_eq!(steps[0], wanted);
+        assert_eq!(serde_json::from_str::<Step>(&serde_json::to_string(&steps[1]).unwrap()).unwrap(), steps[1]);
+    }
+}

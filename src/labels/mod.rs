@@ -1,0 +1,22 @@
+//! From scores to labels, and label maps afterwards: components, filters, holes, instances and statistics.
+//!
+//! Label maps are worked on as *runs*, the stretches of equal id along i; single voxels are touched only where an id
+//! changes. Results do not depend on the number of threads.
+
+mod activation;
+mod components;
+pub mod decide;
+pub(crate) mod distance;
+mod fill;
+mod filters;
+mod instances;
+pub(crate) mod runs;
+mod statistics;
+
+pub use activation::Activation;
+pub use components::{Component, Components, Connectivity};
+pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
+pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess};
+pub use instances::{InstanceOptions, InstanceOrder, Instances, instances};
+pub use runs::LabelId;
+pub use statistics::{Intensity, LabelStatistics, Statistics, statistics};

@@ -1,0 +1,18 @@
+//! The models that are part of the program.
+
+/// A bundled model.
+pub(super) struct Bundled {
+    /// Name on the command line.
+    pub(super) name: &'static str,
+    /// The ONNX file with its description inside.
+    pub(super) onnx: &'static [u8],
+    /// See [`super::Model::golden`].
+    pub(super) golden: &'static [u8],
+}
+
+/// All of them, the default first.
+pub(super) const MODELS: &[Bundled] = &[Bundled {
+    name: "brain-mri",
+    onnx: include_bytes!("weights/brain-mri.onnx"),
+    golden: include_bytes!("weights/brain-mri.golden"),
+}];

@@ -1,0 +1,31 @@
+//! ONNX files: reading, shapes, facts, and metadata.
+//!
+//! ```text
+//! bytes ──Graph::load──> Graph (nodes as stored, shapes free, weights as f32)
+//!                          │  Graph::network(input shapes)
+//!                          v
+//!                        Network (float layers in order, every shape and parameter a number)
+//! ```
+//! A [`Graph`] is loaded once. Integer arithmetic that exporters leave around `Resize`, `Reshape` and `Slice` stays in
+//! it as nodes; [`Graph::network`] evaluates it for given input shapes, so a [`Network`] holds nothing but float
+//! layers with concrete parameters. Networks of one graph share their weights.
+
+mod evaluate;
+mod fold;
+#[allow(clippy::module_inception, reason = "the type of the module")]
+mod graph;
+mod lower;
+mod network;
+mod node;
+mod op;
+mod operands;
+mod proto;
+mod rewrite;
+mod tensor;
+
+pub use graph::{Graph, TensorInfo};
+pub use network::{Constant, Layer, Network, Value, ValueId};
+pub use op::{
+    Activation, Binary, Convolution, CoordinateMode, NearestMode, Op, PadMode, Pool, Reduction, Resize, ResizeMode,
+    TransposedConvolution, Unary,
+};

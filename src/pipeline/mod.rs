@@ -1,0 +1,317 @@
+//! From a study in memory to labels on its own grid: plan, tiles, network, decision, filters.
+//!
+//! ```text
+//! Volume(s) ─> working grid ─> normalize ─> patch ─> Predictor ─> stitch ─> decide on the source grid ─> filters
+//! ```
+
+mod keep;
+mod plan;
+mod probabilities;
+mod progress;
+mod run;
+mod stitch;
+mod working;
+
+pub use plan::{Plan, StageBytes};
+pub use probabilities::Probabilities;
+pub use progress::{Cancel, Progress, ProgressCallback, Stage};
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result, Warning};
+use crate::fs;
+use crate::geometry::Grid;
+use crate::inference::{self, Backend, ModelFile, Predictor};
+use crate::labels::Step;
+use crate::model::{Model, ModelSpec};
+use crate::tiling::{Dimensions, NetworkShape, Tiling};
+use crate::volume::{LabelMap, Volume};
+
+use keep::KeepLabels;
+use progress::Watch;
+
+/// Settings of a [`Pipeline`]; made by [`Pipeline::builder`].
+#[derive(Debug, Clone)]
+pub struct PipelineBuilder {
+    model: Model,
+    engine: inference::Options,
+    settings: Settings,
+    threads: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    tiling: Option<Tiling>,
+    postprocess: Option<Vec<Step>>,
+    max_bytes: Option<u64>,
+    keep_probabilities: bool,
+    keep_labels: Vec<String>,
+    watch: Watch,
+}
+
+impl PipelineBuilder {
+    /// Which engine and device run the network, in which precision.
+    #[must_use]
+    pub fn engine(mut self, options: inference::Options) -> Self {
+        self.engine = options;
+        self
+    }
+
+    /// Number of threads; 0, the default, takes the caller's rayon pool.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Another tiling than the model's own.
+    #[must_use]
+    pub fn tiling(mut self, tiling: Tiling) -> Self {
+        self.settings.tiling = Some(tiling);
+        self
+    }
+
+    /// Other steps on the labels than the model's own.
+    #[must_use]
+    pub fn postprocess(mut self, steps: Vec<Step>) -> Self {
+        self.settings.postprocess = Some(steps);
+        self
+    }
+
+    /// A ceiling for the peak memory in bytes: the plan fits or is refused, and labels are the same under every ceiling.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Keeps the probabilities of all classes in a temporary file, for [`Outcome::probabilities`].
+    #[must_use]
+    pub fn keep_probabilities(mut self, keep: bool) -> Self {
+        self.settings.keep_probabilities = keep;
+        self
+    }
+
+    /// Keeps only these labels, by name or id, in the result; none keeps all.
+    #[must_use]
+    pub fn keep_labels(mut self, labels: Vec<String>) -> Self {
+        self.settings.keep_labels = labels;
+        self
+    }
+
+    /// Called as the work goes on.
+    #[must_use]
+    pub fn progress(mut self, callback: ProgressCallback) -> Self {
+        self.settings.watch.callback = Some(callback);
+        self
+    }
+
+    /// A switch that stops the work between two tiles.
+    #[must_use]
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.settings.watch.cancel = cancel;
+        self
+    }
+
+    /// Opens the engine and checks the network against the model's description.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the engine cannot be had or the network does not fit its description.
+    pub fn build(self) -> Result<Pipeline> {
+        let pool = thread_pool(self.threads)?;
+        let file = match self.model.path() {
+            Some(path) => ModelFile::Path(path),
+            None => ModelFile::Bytes { name: &self.model.spec().name, bytes: self.model.bytes() },
+        };
+        let open = || inference::open(&file, &self.engine);
+        let (predictor, notes) = match &pool {
+            Some(pool) => pool.install(open)?,
+            None => open()?,
+        };
+        let origin = Origin { path: self.model.path().map(Into::into), sha256: Some(self.model.sha256().to_owned()) };
+        Pipeline::assemble(self.model.spec().clone(), origin, predictor, self.settings, pool, notes)
+    }
+}
+
+/// Where a network came from.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Origin {
+    /// The ONNX file; none for a bundled model or a predictor of the caller's.
+    pub path: Option<std::path::PathBuf>,
+    /// SHA-256 of the ONNX file.
+    pub sha256: Option<String>,
+}
+
+/// A model, an engine and settings, ready for any number of studies. Immutable and shareable between threads.
+#[derive(Debug)]
+pub struct Pipeline {
+    spec: ModelSpec,
+    origin: Origin,
+    predictor: Box<dyn Predictor>,
+    settings: Settings,
+    network: NetworkShape,
+    keep: KeepLabels,
+    pool: Option<Arc<rayon::ThreadPool>>,
+    notes: Vec<Warning>,
+}
+
+/// What a run gave.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The labels, on the grid of the first input.
+    pub labels: LabelMap,
+    /// The probabilities of all classes, where they were asked for.
+    pub probabilities: Option<Probabilities>,
+    /// What was planned before the work began.
+    pub plan: Plan,
+    /// What the user should know.
+    pub warnings: Vec<Warning>,
+    /// Seconds of each stage.
+    pub seconds: Vec<(Stage, f64)>,
+}
+
+impl Pipeline {
+    /// The bundled brain model in the fastest engine at hand.
+    ///
+    /// # Errors
+    /// As [`PipelineBuilder::build`].
+    pub fn brain_mri() -> Result<Self> {
+        Self::builder(Model::bundled("brain-mri")?).build()
+    }
+
+    /// An ONNX file that carries its description.
+    ///
+    /// # Errors
+    /// As [`Model::open`] and [`PipelineBuilder::build`].
+    pub fn from_model(path: impl AsRef<std::path::Path>) -> Result<Self> {
+        Self::builder(Model::open(path.as_ref(), None)?).build()
+    }
+
+    /// Settings for a model.
+    #[must_use]
+    pub fn builder(model: Model) -> PipelineBuilder {
+        PipelineBuilder { model, engine: inference::Options::default(), settings: Settings::default(), threads: 0 }
+    }
+
+    /// A network of the caller's own, without ONNX.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Model`] when the predictor does not fit the description.
+    pub fn with_predictor(spec: ModelSpec, predictor: Box<dyn Predictor>) -> Result<Self> {
+        spec.validate()?;
+        Self::assemble(spec, Origin::default(), predictor, Settings::default(), None, Vec::new())
+    }
+
+    fn assemble(
+        spec: ModelSpec,
+        origin: Origin,
+        predictor: Box<dyn Predictor>,
+        settings: Settings,
+        pool: Option<Arc<rayon::ThreadPool>>,
+        notes: Vec<Warning>,
+    ) -> Result<Self> {
+        let network = spec.network.unwrap_or_else(|| NetworkShape::padded([spec.grid.multiple; 3]));
+        check_network(&spec, &network, predictor.as_ref())?;
+        let keep = KeepLabels::new(&settings.keep_labels, &spec.table()?)?;
+        Ok(Self { spec, origin, predictor, settings, network, keep, pool, notes })
+    }
+
+    /// What the model expects and means.
+    #[must_use]
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Where the network came from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Who computes.
+    #[must_use]
+    pub fn backend(&self) -> &Backend {
+        self.predictor.backend()
+    }
+
+    /// Tiles, passes and peak memory for a study on `source`, before any voxel is touched.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Limit`] when the plan does not fit the memory ceiling; [`crate::ErrorKind::Model`] when the
+    /// network does not take the sizes that come out.
+    pub fn plan(&self, source: &Grid) -> Result<Plan> {
+        Ok(plan::Layouts::new(self, source)?.plan)
+    }
+
+    /// Segments a study: one volume per input channel, all on one grid.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when channels are missing or lie on different grids, [`crate::ErrorKind::Limit`] when
+    /// the plan does not fit, [`crate::ErrorKind::Model`] when the engine fails, [`crate::ErrorKind::Interrupted`] after
+    /// [`Cancel::cancel`].
+    pub fn segment(&self, channels: &[Volume]) -> Result<Outcome> {
+        self.install(|| run::run(self, channels))
+    }
+
+    /// Runs `work` on this pipeline's threads.
+    pub(crate) fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
+    /// The ceiling for memory: what was asked for, else what the machine has free.
+    fn ceiling(&self) -> Option<u64> {
+        self.settings.max_bytes.or_else(fs::available_memory)
+    }
+
+    /// Progress and cancellation, for the stages outside.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.settings.watch
+    }
+}
+
+fn thread_pool(threads: usize) -> Result<Option<Arc<rayon::ThreadPool>>> {
+    if threads == 0 {
+        return Ok(None);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map(|pool| Some(Arc::new(pool))).map_err(|e| Error::limit(format!("{threads} threads cannot be had")).because(e))
+}
+
+/// Rank, channels and classes of the network against its description, before the first tile.
+fn check_network(spec: &ModelSpec, network: &NetworkShape, predictor: &dyn Predictor) -> Result<()> {
+    let (input, output) = (predictor.input(), predictor.output());
+    let shape = |s: &[Option<usize>]| {
+        let sizes: Vec<_> = s.iter().map(|n| n.map_or("?".to_owned(), |n| n.to_string())).collect();
+        format!("[{}]", sizes.join(", "))
+    };
+    let fail = |what: String| {
+        Err(Error::model(format!(
+            "{what}: the network reads {} {} and gives {} {}",
+            input.name,
+            shape(&input.shape),
+            output.name,
+            shape(&output.shape)
+        )))
+    };
+    let rank = input.shape.len();
+    if rank != output.shape.len() || !(4..=5).contains(&rank) {
+        return fail(format!("model {:?} is neither [N, C, H, W] nor [N, C, D, H, W]", spec.name));
+    }
+    if (network.dimensions == Dimensions::Two) != (rank == 4) {
+        return fail(format!("the description of {:?} does not fit a network of rank {rank}", spec.name));
+    }
+    let slices = if let Tiling::Slices(slices) = &spec.tiling { slices.slices } else { 1 };
+    let channels = spec.input.channels.len() * slices;
+    if input.shape[1].is_some_and(|n| n != channels) {
+        return fail(format!("the description of {:?} names {channels} input channels", spec.name));
+    }
+    let largest = spec.labels.iter().map(|c| c.class).max().unwrap_or(0);
+    if output.shape[1].is_some_and(|n| n <= largest) {
+        return fail(format!("the description of {:?} names class {largest}", spec.name));
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Carrying out a plan.
+
+use std::time::Instant;
+
+use super::plan::{Layouts, covers};
+use super::probabilities::Probabilities;
+use super::progress::Stage;
+use super::stitch::{Slab, Stitcher};
+use super::working::prepare;
+use super::{Outcome, Pipeline};
+use crate::error::{Error, Result, Warning};
+use crate::geometry::Grid;
+use crate::inference::TensorView;
+use crate::labels::{Decider, postprocess};
+use crate::limits;
+use crate::tiling::{Layout, Tile};
+use crate::volume::{LabelMap, Volume};
+
+/// Labels of a study, on the caller's threads.
+pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
+    let grid = check_channels(pipeline, channels)?;
+    let layouts = Layouts::new(pipeline, &grid)?;
+    let mut clock = Clock { seconds: Vec::new(), start: Instant::now() };
+    let mut warnings = pipeline.notes.clone();
+    let watch = pipeline.watch();
+
+    watch.step(Stage::Prepare, 0, 1)?;
+    let fed = prepare(pipeline.spec(), channels, &layouts.working, &mut warnings)?;
+    clock.stop(Stage::Prepare);
+
+    let (ids, probabilities) = match fed {
+        Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
+        None => (Volume::zeros(grid)?, None),
+    };
+    clock.stop(Stage::Network);
+
+    watch.step(Stage::Postprocess, 0, 1)?;
+    let mut labels = LabelMap::new(ids, pipeline.spec().table()?);
+    let steps = pipeline.settings.postprocess.as_ref().unwrap_or(&pipeline.spec().postprocess);
+    postprocess(&mut labels, steps)?;
+    pipeline.keep.apply(&mut labels)?;
+    if labels.is_empty() {
+        warnings.push(Warning::new("empty", "no voxel got a label"));
+    }
+    clock.stop(Stage::Postprocess);
+    Ok(Outcome { labels, probabilities, plan: layouts.plan, warnings, seconds: clock.seconds })
+}
+
+/// Seconds of one stage after the other.
+struct Clock {
+    seconds: Vec<(Stage, f64)>,
+    start: Instant,
+}
+
+impl Clock {
+    fn stop(&mut self, stage: Stage) {
+        self.seconds.push((stage, self.start.elapsed().as_secs_f64()));
+        self.start = Instant::now();
+    }
+}
+
+/// One volume per channel, all on one grid.
+fn check_channels(pipeline: &Pipeline, channels: &[Volume]) -> Result<Grid> {
+    let wanted = pipeline.spec().input.channels.len();
+    let Some(first) = channels.first().filter(|_| channels.len() == wanted) else {
+        return Err(Error::usage(format!("{} channels were given and the model reads {wanted}", channels.len())));
+    };
+    if let Some(other) = channels.iter().find(|other| !other.grid().matches(first.grid())) {
+        return Err(Error::usage(format!(
+            "channels of {:?} and {:?} voxels do not lie on one grid",
+            first.grid().shape(),
+            other.grid().shape()
+        )));
+    }
+    Ok(*first.grid())
+}
+
+/// Runs the network over the box that is fed and decides labels on `target`.
+fn infer(
+    pipeline: &Pipeline,
+    layouts: &Layouts,
+    fed: &[Volume],
+    target: &Grid,
+) -> Result<(Volume<u16>, Option<Probabilities>)> {
+    let working = fed[0].grid();
+    let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
+    let store = if pipeline.settings.keep_probabilities {
+        let activation = pipeline.spec().probability_activation();
+        Some(Probabilities::new(*working, layouts.classes, activation)?)
+    } else {
+        None
+    };
+    let plane = working.shape()[0] * working.shape()[1];
+    let decider = Decider::new(working, target, &layouts.decide)?;
+    let mut sink = Sink { decider, store, classes: layouts.classes, plane };
+    let mut passes = Passes::new(pipeline, &layout, layouts.classes)?;
+    if covers(&layout) {
+        passes.run(fed, &[passes.tile(0)?])?;
+        let planes = layout.shape()[2];
+        let class_stride = passes.output.len() / layouts.classes;
+        sink.take(pipeline, Slab { data: &mut passes.output, class_stride, first: 0, planes })?;
+    } else {
+        let mut stitcher = Stitcher::new(layout.clone(), layouts.classes)?;
+        let mut tiles = Vec::with_capacity(layout.batch());
+        for first in (0..layout.len()).step_by(layout.batch()) {
+            pipeline.watch().step(Stage::Network, first, layout.len())?;
+            stitcher.finish(layout.finished_before(first), |slab| sink.take(pipeline, slab))?;
+            tiles.clear();
+            for number in first..(first + layout.batch()).min(layout.len()) {
+                tiles.push(passes.tile(number)?);
+            }
+            passes.run(fed, &tiles)?;
+            for (tile, scores) in tiles.iter().zip(passes.output.chunks(passes.tile_output)) {
+                stitcher.add(tile, scores);
+            }
+        }
+        stitcher.finish(layout.shape()[2], |slab| sink.take(pipeline, slab))?;
+    }
+    Ok((sink.decider.finish()?, sink.store))
+}
+
+/// Where finished planes of scores go.
+struct Sink {
+    decider: Decider,
+    store: Option<Probabilities>,
+    classes: usize,
+    /// Voxels of a plane of the network's grid.
+    plane: usize,
+}
+
+impl Sink {
+    fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
+        let plane = self.plane;
+        slab.activate(pipeline.spec().output.activation, self.classes, plane)?;
+        self.decider.push_strided(slab.data, slab.class_stride, slab.planes)?;
+        self.store.as_ref().map_or(Ok(()), |store| store.push(&slab))
+    }
+}
+
+/// Runs of the network with their buffers, which are made once.
+struct Passes<'a> {
+    pipeline: &'a Pipeline,
+    layout: &'a Layout,
+    classes: usize,
+    input: Vec<f32>,
+    output: Vec<f32>,
+    /// Values of one tile's output.
+    tile_output: usize,
+}
+
+impl<'a> Passes<'a> {
+    fn new(pipeline: &'a Pipeline, layout: &'a Layout, classes: usize) -> Result<Self> {
+        let channels = pipeline.spec().input.channels.len();
+        let batch = layout.batch().min(layout.len());
+        let input: usize = layout.input_shape(batch, channels).iter().product();
+        let output: usize = layout.output_shape(batch, classes).iter().product();
+        Ok(Self {
+            pipeline,
+            layout,
+            classes,
+            input: limits::zeroed(input, "the network's input")?,
+            output: limits::zeroed(output, "the network's output")?,
+            tile_output: output / batch,
+        })
+    }
+
+    fn tile(&self, number: usize) -> Result<Tile> {
+        self.layout.tile(number).ok_or_else(|| Error::internal(format!("the layout has no tile {number}")))
+    }
+
+    /// Runs the network on `tiles`; their scores are the first ones of `output`.
+    fn run(&mut self, fed: &[Volume], tiles: &[Tile]) -> Result<()> {
+        let shape = self.layout.input_shape(tiles.len(), fed.len());
+        let wanted = self.layout.output_shape(tiles.len(), self.classes);
+        let given = self.pipeline.predictor.output_shape(&shape)?;
+        if given != wanted {
+            return Err(Error::model(format!("the network gives {given:?} for {shape:?} where {wanted:?} is expected")));
+        }
+        let input = &mut self.input[..shape.iter().product()];
+        let patch = input.len() / (tiles.len() * fed.len());
+        let places = tiles.iter().flat_map(|tile| fed.iter().map(move |volume| (tile, volume)));
+        for ((tile, volume), out) in places.zip(input.chunks_mut(patch)) {
+            self.layout.gather(volume.data(), tile, out)?;
+        }
+        let output = &mut self.output[..wanted.iter().product()];
+        self.pipeline.predictor.predict(TensorView { shape: &shape, data: input }, output)
+    }
+}

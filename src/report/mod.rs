@@ -1,0 +1,11 @@
+//! What a run leaves for people and programs: manifest, certificate, picture, tables. Pure functions of what happened.
+
+mod certificate;
+mod manifest;
+mod preview;
+mod table;
+
+pub use certificate::Certificate;
+pub use manifest::{FileRecord, GridRecord, Manifest, ModelRecord, StageSeconds, VolumeRecord, to_json, volume_sums};
+pub use preview::{Convention, PreviewOptions, preview, write_preview};
+pub use table::{color_table, csv, quoted};

@@ -1,0 +1,4 @@
+//! Resampling, normalization and label decision.
+fn main() {
+    divan::main();
+}

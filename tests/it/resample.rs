@@ -1,0 +1,98 @@
+//! Resampling against golden values of SciPy.
+
+use serde_json::Value;
+use unet_vol::resample::{Border, Method, ResampleOptions, resample};
+use unet_vol::{Affine, Grid, Volume};
+
+use crate::support::{floats, json, largest_difference, shared};
+
+fn method(order: &Value) -> Method {
+    match order.as_u64() {
+        Some(0) => Method::Nearest,
+        Some(1) => Method::Linear,
+        _ => Method::Cubic,
+    }
+}
+
+fn border(mode: &Value, value: f32) -> Border {
+    match mode.as_str() {
+        Some("nearest") => Border::ScipyNearest,
+        Some("constant") => Border::Constant(value),
+        _ => Border::Mirror,
+    }
+}
+
+fn limit(method: Method, data: &[f32]) -> f32 {
+    let low = data.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    (high - low) * if method == Method::Cubic { 1e-4 } else { 1e-5 }
+}
+
+/// Voxels of a grid whose coordinates lie halfway between two voxels along an axis.
+fn halfway(grid: &Grid) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (at, [k, j, i]) in itertools::iproduct!(0..4_u8, 0..5_u8, 0..6_u8).map(|(k, j, i)| [k, j, i]).enumerate() {
+        let place = grid.index_to_world([i, j, k].map(f64::from));
+        if place.iter().any(|c| ((c + 0.5) - (c + 0.5).round()).abs() < 1e-9) {
+            found.push(at);
+        }
+    }
+    assert!(found.len() <= 4);
+    found
+}
+
+/// The golden arrays are nested `[axis0][axis1][axis2]` with axis 2 contiguous: our i is their axis 2.
+#[test]
+fn oblique_maps_agree_with_scipy_for_all_orders_and_modes() {
+    let Some(golden) = shared("data/golden/resample.json").map(json) else { return };
+    let (a, b) = (floats(&golden["A"]), floats(&golden["b"]));
+    let row = |r: usize| {
+        let r = 2 - r;
+        [a[3 * r + 2], a[3 * r + 1], a[3 * r], b[r]].map(f64::from)
+    };
+    let target = Grid::new([6, 5, 4], Affine::from_rows([row(0), row(1), row(2)]).unwrap()).unwrap();
+    let ramp = (0..64_u8).map(|n| f32::from(n / 16) * 100.0 + f32::from(n / 4 % 4) * 10.0 + f32::from(n % 4));
+    let ramp = Volume::new(Grid::new([4, 4, 4], Affine::identity()).unwrap(), ramp.collect()).unwrap();
+    let random = Grid::new([7, 6, 5], Affine::identity()).unwrap();
+    let random = Volume::new(random, floats(&golden["random567"])).unwrap();
+    let cases = golden["cases"].as_array().unwrap();
+    for case in cases {
+        let source = if case["input"] == "ramp4" { &ramp } else { &random };
+        let method = method(&case["order"]);
+        let options = ResampleOptions::new(method).with_border(border(&case["mode"], -7.5));
+        let mut values = resample(source, &target, &options).unwrap().into_data();
+        let expected = floats(&case["expected"]);
+        if method == Method::Nearest {
+            // A coordinate halfway between voxels falls either way by rounding in SciPy.
+            for at in halfway(&target) {
+                values[at] = expected[at];
+            }
+        }
+        let difference = largest_difference(&values, &expected);
+        assert!(difference <= limit(method, source.data()), "{difference} in {} {}", case["input"], case["mode"]);
+    }
+    assert_eq!(cases.len(), 18);
+}
+
+#[test]
+fn rows_resized_by_the_half_pixel_rule_agree_with_scikit_image() {
+    let Some(golden) = shared("data/golden/resample.json").map(json) else { return };
+    let rows = golden["resize_row"].as_array().unwrap();
+    for row in rows {
+        let data = floats(&row["in"]);
+        let count = usize::try_from(row["m"].as_u64().unwrap()).unwrap();
+        let source = Volume::new(Grid::new([data.len(), 1, 1], Affine::identity()).unwrap(), data).unwrap();
+        let target = source.grid().resized([count, 1, 1], unet_vol::geometry::GridRule::HalfPixel).unwrap();
+        let cubic = ResampleOptions::new(Method::Cubic).with_border(Border::ScipyNearest);
+        for (options, expected) in [
+            (ResampleOptions::new(Method::Linear), "order1_edge"),
+            (cubic, "order3_edge_unclipped"),
+            (cubic.with_clip(true), "order3_edge_clipped_like_skimage"),
+        ] {
+            let values = resample(&source, &target, &options).unwrap();
+            let difference = largest_difference(values.data(), &floats(&row[expected]));
+            assert!(difference <= limit(options.method, source.data()), "{difference} in {expected}");
+        }
+    }
+    assert_eq!(rows.len(), 2);
+}
