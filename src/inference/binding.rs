@@ -3,6 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use rayon::prelude::*;
+
 use super::model_file::ModelFile;
 use super::{TensorInfo, TensorView};
 use crate::error::{Error, Result};
@@ -34,6 +36,12 @@ pub(super) fn the_only<'a, T>(model: &ModelFile<'_>, what: &str, all: &'a [(Stri
             .hint("export the model with one image tensor as its input and its final scores as its output"));
     };
     Ok(one)
+}
+
+/// Copies scores of equal length on the threads of the pool: the first touch of fresh memory is what takes time.
+pub(super) fn copy(from: &[f32], to: &mut [f32]) {
+    const PART: usize = 1 << 20;
+    to.par_chunks_mut(PART).zip(from.par_chunks(PART)).for_each(|(to, from)| to.copy_from_slice(from));
 }
 
 /// One input, one output and how the free axes of the output follow those of the input.

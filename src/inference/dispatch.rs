@@ -66,6 +66,7 @@ pub(super) fn open_in(
     precision: Precision,
     candidate: Option<&Candidate>,
 ) -> Result<Box<dyn Predictor>> {
+    model.check()?;
     match (engine, candidate) {
         #[cfg(feature = "onnxruntime")]
         (EngineChoice::OnnxRuntime, Some(candidate)) => {

@@ -57,6 +57,14 @@ impl ModelFile<'_> {
         }
     }
 
+    /// Refuses a file that is not there or may not be read, in our words.
+    pub(super) fn check(&self) -> Result<()> {
+        match self {
+            Self::Path(path) => fs::open(path).map(drop),
+            Self::Bytes { .. } => Ok(()),
+        }
+    }
+
     pub(super) fn error(&self, message: impl Into<String>) -> Error {
         self.name_in(Error::model(message))
     }

@@ -15,7 +15,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
-use super::binding::{Shapes, no_panic, text, the_only};
+use super::binding::{Shapes, copy, no_panic, text, the_only};
 use super::engines::Device;
 use super::library::{self, Candidate, Runtime};
 use super::model_file::ModelFile;
@@ -233,7 +233,7 @@ impl Predictor for OnnxRuntime {
                 scores.get(&self.shapes.output.name).ok_or_else(|| Error::model("the network gave no scores"))?;
             let (shape, values) = scores.try_extract_tensor::<f32>().map_err(failed)?;
             self.shapes.check_result(&expected, shape)?;
-            output.copy_from_slice(values);
+            copy(values, output);
             Ok(())
         })
     }

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use openvino::{
-    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, InferenceError, Model, Node, PropertyKey,
-    RwPropertyKey, Shape, Tensor,
+    CompiledModel, Core, DeviceType, Dimension, ElementType, InferRequest, InferenceError, Model, Node, PartialShape,
+    PropertyKey, RwPropertyKey, Shape, Tensor,
 };
 
-use super::binding::{Shapes, no_panic, text, the_only};
+use super::binding::{Shapes, copy, no_panic, text, the_only};
 use super::library::{self, Candidate, Runtime};
 use super::model_file::ModelFile;
 use super::{Backend, Precision, Predictor, TensorInfo, TensorView};
@@ -56,14 +56,30 @@ pub(super) fn load(candidate: &Candidate) -> Result<Arc<Library>> {
         return Err(Error::usage(message).at(path).hint("use the same library throughout"));
     }
     let result = no_panic("OpenVINO", || {
-        openvino_sys::library::load_from(path).map_err(Error::model)?;
+        openvino_sys::library::load_from(path).map_err(|text| Error::model(refusal(&text)))?;
         let version = openvino::version();
         let number: Vec<&str> = version.parts().take(3).collect();
         Ok(Arc::new(Library { path: path.clone(), version: number.join(".") }))
     });
-    let result = result.map_err(|error| format!("OpenVINO {} or newer is needed: {error}", Runtime::OpenVino.oldest()));
-    *loaded = Some(Attempt { path: path.clone(), result: result.clone() });
+    let result = result.map_err(|error| error.message().to_owned());
+    if !result.as_ref().is_err_and(|reason| reason.starts_with(NOT_OPENED)) {
+        *loaded = Some(Attempt { path: path.clone(), result: result.clone() });
+    }
     result.map_err(|reason| refused(&reason))
+}
+
+/// The start of a refusal after which another library can still be tried.
+const NOT_OPENED: &str = "the system does not open this library";
+
+/// Why a library was refused, without the path and the advice that the crate mixes into its text.
+fn refusal(text: &str) -> String {
+    if let Some((_, reason)) = text.rsplit_once("could not be opened: ") {
+        return format!("{NOT_OPENED}: {reason}");
+    }
+    match text.rsplit_once("): ").filter(|_| text.contains("too old")) {
+        Some((_, version)) => library::too_old(Runtime::OpenVino, version),
+        None => text.to_owned(),
+    }
 }
 
 /// The library that this process has opened.
@@ -94,7 +110,13 @@ fn has_bf16(core: &Core) -> bool {
 }
 
 fn failed(what: &'static str) -> impl Fn(InferenceError) -> Error {
-    move |e| Error::model(format!("OpenVINO: {what}")).because(e)
+    move |e| Error::model(format!("OpenVINO: {what}")).because(one_line(&e))
+}
+
+/// What the library says, in one line.
+fn one_line(error: &InferenceError) -> String {
+    let text = error.message.clone().unwrap_or_else(|| error.kind.to_string());
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A model in OpenVINO.
@@ -104,12 +126,18 @@ struct OpenVino {
     backend: Backend,
 }
 
-/// The fields are dropped in this order: a request needs its model, a model its core.
 struct State {
-    input: Option<(Vec<usize>, Tensor)>,
+    compiled: Option<Compiled>,
+    network: Model,
+    core: Core,
+}
+
+/// A network compiled for one shape, which saves a third of a second in its first run against free axes.
+struct Compiled {
+    shape: Vec<usize>,
+    input: Tensor,
     request: InferRequest,
-    _compiled: CompiledModel,
-    _core: Core,
+    _model: CompiledModel,
 }
 
 impl fmt::Debug for OpenVino {
@@ -138,7 +166,7 @@ pub(super) fn open(model: &ModelFile<'_>, library: &Library, precision: Precisio
             (RwPropertyKey::HintEnableCpuPinning, "NO"),
         ];
         core.set_properties(&DeviceType::CPU, settings).map_err(failed("a setting was refused"))?;
-        let unreadable = |e| model.error("OpenVINO cannot read this model").because(e);
+        let unreadable = |e: InferenceError| model.error("OpenVINO cannot read this model").because(one_line(&e));
         let network = match model {
             ModelFile::Path(path) => {
                 let path = path.to_str().ok_or_else(|| model.error("OpenVINO needs a path in UTF-8"))?;
@@ -148,8 +176,6 @@ pub(super) fn open(model: &ModelFile<'_>, library: &Library, precision: Precisio
         };
         let network = network.map_err(unreadable)?;
         let shapes = shapes(&network, model)?;
-        let mut compiled = core.compile_model(&network, DeviceType::CPU).map_err(unreadable)?;
-        let request = compiled.create_infer_request().map_err(unreadable)?;
         let backend = Backend {
             engine: "openvino".into(),
             version: library.version.clone(),
@@ -158,7 +184,7 @@ pub(super) fn open(model: &ModelFile<'_>, library: &Library, precision: Precisio
             provider: "CPU".into(),
             precision,
         };
-        let state = State { input: None, request, _compiled: compiled, _core: core };
+        let state = State { compiled: None, network, core };
         Ok(Box::new(OpenVino { state: Mutex::new(state), shapes, backend }) as Box<dyn Predictor>)
     })
 }
@@ -216,27 +242,49 @@ impl Predictor for OpenVino {
     fn predict(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<()> {
         let expected = self.shapes.check(input, output)?;
         let failed = |e: InferenceError| {
-            Error::model(format!("OpenVINO could not run the network on {}", text(input.shape))).because(e)
+            let message = format!("OpenVINO could not run the network on {}", text(input.shape));
+            Error::model(message).because(one_line(&e))
         };
         no_panic("OpenVINO", || {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let state = &mut *state;
-            let (_, tensor) = match state.input.take().filter(|(shape, _)| shape == input.shape) {
-                Some(same) => state.input.insert(same),
-                None => {
-                    let axes: Vec<i64> = input.shape.iter().filter_map(|&n| i64::try_from(n).ok()).collect();
-                    let tensor = Shape::new(&axes).and_then(|shape| Tensor::new(ElementType::F32, &shape));
-                    let tensor = tensor.map_err(failed)?;
-                    state.request.set_input_tensor(&tensor).map_err(failed)?;
-                    state.input.insert((input.shape.to_vec(), tensor))
-                }
-            };
-            tensor.get_data_mut::<f32>().map_err(failed)?.copy_from_slice(input.data);
-            state.request.infer().map_err(failed)?;
-            let scores = state.request.get_output_tensor_by_index(0).map_err(failed)?;
+            let compiled = state.compiled(input.shape).map_err(failed)?;
+            compiled.input.get_data_mut::<f32>().map_err(failed)?.copy_from_slice(input.data);
+            compiled.request.infer().map_err(failed)?;
+            let scores = compiled.request.get_output_tensor_by_index(0).map_err(failed)?;
             self.shapes.check_result(&expected, scores.get_shape().map_err(failed)?.get_dimensions())?;
-            output.copy_from_slice(scores.get_data::<f32>().map_err(failed)?);
+            copy(scores.get_data::<f32>().map_err(failed)?, output);
             Ok(())
         })
+    }
+}
+
+impl State {
+    /// The network compiled for `shape`: tiles of one run have one shape, so the last one is kept.
+    fn compiled(&mut self, shape: &[usize]) -> Result<&mut Compiled, InferenceError> {
+        if let Some(same) = self.compiled.take_if(|compiled| compiled.shape == shape) {
+            return Ok(self.compiled.insert(same));
+        }
+        self.compiled = None;
+        let axes: Vec<i64> = shape.iter().filter_map(|&n| i64::try_from(n).ok()).collect();
+        let rank = i64::try_from(axes.len()).unwrap_or(0);
+        self.network.reshape_single_input(&PartialShape::new_static(rank, &axes)?)?;
+        let mut model = self.core.compile_model(&self.network, DeviceType::CPU)?;
+        let mut request = model.create_infer_request()?;
+        let input = Tensor::new(ElementType::F32, &Shape::new(&axes)?)?;
+        request.set_input_tensor(&input)?;
+        Ok(self.compiled.insert(Compiled { shape: shape.to_vec(), input, request, _model: model }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_sentences() {
+        let text = "the shared library at /a/b.so could not be opened: c.so: cannot open shared object file";
+        assert_eq!(refusal(text), "the system does not open this library: c.so: cannot open shared object file");
+        let old = "OpenVINO version is too old (see https://a.b/167): 2024.6.0-17404";
+        assert_eq!(refusal(old), "this is OpenVINO 2024.6.0-17404, but 2025.1 or newer is needed");
     }
 }

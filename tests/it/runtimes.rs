@@ -173,7 +173,8 @@ fn bad_models_and_shapes_are_sentences() {
         let text = ModelFile::Bytes { name: "notes.txt", bytes: b"this is not a model" };
         let error = open(&text, &options).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::Model, Some(Path::new("notes.txt"))), "{error}");
-        assert_eq!(open(&ModelFile::Path(Path::new("none.onnx")), &options).unwrap_err().kind(), ErrorKind::Model);
+        let missing = open(&ModelFile::Path(Path::new("none.onnx")), &options).unwrap_err();
+        assert_eq!((missing.kind(), missing.message()), (ErrorKind::Malformed, "there is no such file"));
         let (predictor, _) = open(&ModelFile::Path(&path), &options).unwrap();
         assert!(predictor.output_shape(&[1, 2, 32, 32, 32]).unwrap_err().message().contains("? x 1 x ? x ? x ?"));
         let image = noise(33 * 33 * 33);
@@ -221,7 +222,7 @@ fn missing_foreign_and_second_libraries_are_sentences() {
     for engine in [EngineChoice::OnnxRuntime, EngineChoice::OpenVino] {
         assert!(refused(engine, &folder.path().join("none.so")).contains("is not here"));
         assert!(refused(engine, folder.path()).contains("is not in this folder"));
-        assert!(refused(engine, &text).contains("not a shared library"));
+        assert!(refused(engine, &text).contains("not a whole shared library"));
         if let Some(libc) = libc {
             assert!(refused(engine, Path::new(libc)).contains("does not export"));
         }
@@ -233,6 +234,38 @@ fn missing_foreign_and_second_libraries_are_sentences() {
         std::fs::copy(&library, &copy).unwrap();
         assert!(refused(engine, &copy).contains("a process has one"));
     }
+}
+
+/// Networks of other families: dilated convolutions, batch and instance normalization, a sigmoid as the output.
+#[test]
+fn engines_agree_on_foreign_models() {
+    let (Some(folder), Some((shape, image, _))) = (shared("data/models"), golden()) else { return };
+    let (Some(reference), Some(other)) = (available(EngineChoice::OnnxRuntime), available(EngineChoice::OpenVino))
+    else {
+        return;
+    };
+    let [_, _, x, y, z] = shape[..] else { panic!("{shape:?}") };
+    let side = 48;
+    let rows = (0..side).flat_map(|i| (0..side).map(move |j| (i, j)));
+    let row = |(i, j)| ((x - side) / 2 + i) * y * z + ((y - side) / 2 + j) * z + (z - side) / 2;
+    let middle: Vec<f32> = rows.map(row).flat_map(|start| image[start..start + side].iter().copied()).collect();
+    let cube = [1, 1, side, side, side];
+    let names = ["meshnet_gw3_light", "meshnet_subcort18", "mindgrab", "deepbrain_v1"];
+    let seen = names.map(|name| folder.join(name).with_extension("onnx")).into_iter().filter(|path| path.exists());
+    let seen = seen.inspect(|path| {
+        let scores = |options| run(&*open(&ModelFile::Path(path), options).unwrap().0, &cube, &middle);
+        let (a, b) = (scores(&reference), scores(&other));
+        let classes = a.len() / middle.len();
+        let labels = |scores: &[f32]| match classes {
+            1 => scores.iter().map(|&p| u16::from(p > 0.5)).collect(),
+            _ => labels(scores, classes),
+        };
+        let same = agreement(&labels(&a), &labels(&b));
+        let largest = a.iter().fold(0_f32, |max, score| max.max(score.abs()));
+        let difference = a.iter().zip(&b).fold(0_f32, |max, (a, b)| max.max((a - b).abs()));
+        assert!(same >= 0.999 && difference <= 1e-3 * largest, "{}: {same}, {difference} of {largest}", path.display());
+    });
+    assert_eq!(seen.count(), names.len());
 }
 
 /// Runs an ignored test of this file in a process of its own, with an empty cache and other variables.

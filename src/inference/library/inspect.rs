@@ -30,7 +30,8 @@ struct Inspection {
 pub(super) fn check(runtime: Runtime, path: &Path) -> Result<()> {
     let found = inspect(path)?;
     if !found.shared_library {
-        let message = format!("this is not a shared library for {} {}", std::env::consts::OS, std::env::consts::ARCH);
+        let message =
+            format!("this is not a whole shared library for {} {}", std::env::consts::OS, std::env::consts::ARCH);
         return Err(Error::model(message).at(path));
     }
     if !found.exports.iter().any(|name| name == runtime.entry_point()) {
@@ -141,8 +142,27 @@ fn is_shared_library(content: &[u8]) -> bool {
             content.starts_with(b"MZ") && header.checked_add(4).and_then(word) == Some(coff)
         }
         "macos" => long(0) == Some(0xfeed_facf) && long(4) == Some(mach) || long(0) == Some(0xbeba_feca),
-        _ => content.starts_with(b"\x7fELF\x02\x01") && word(16) == Some(3) && word(18) == Some(elf),
+        _ => {
+            content.starts_with(b"\x7fELF\x02\x01")
+                && (word(16), word(18)) == (Some(3), Some(elf))
+                && elf_is_whole(content).unwrap_or(false)
+        }
     }
+}
+
+/// True when every segment of a 64-bit little-endian ELF file lies in the file: the system's loader does not survive
+/// one that was cut off.
+fn elf_is_whole(content: &[u8]) -> Option<bool> {
+    let number = |at: usize, bytes: usize| -> Option<usize> {
+        let field = content.get(at..at.checked_add(bytes)?)?;
+        field.iter().rev().try_fold(0_usize, |n, &byte| n.checked_mul(256)?.checked_add(byte.into()))
+    };
+    let (table, entry, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    let inside = |index: usize| -> Option<bool> {
+        let at = table.checked_add(index.checked_mul(entry)?)?;
+        Some(number(at + 8, 8)?.checked_add(number(at + 32, 8)?)? <= content.len())
+    };
+    Some((0..count).all(|index| inside(index).unwrap_or(false)))
 }
 
 /// The version in the file's name, in its ELF symbol version (`VERS_1.32.0`), or in its Windows version resource.
@@ -185,8 +205,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lib.so");
         let verdict = |text: &str| {
-            let header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0";
-            std::fs::write(&path, [header, text.as_bytes()].concat()).unwrap();
+            let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0".to_vec();
+            header.resize(64, 0);
+            std::fs::write(&path, [&header, text.as_bytes()].concat()).unwrap();
             check(Runtime::OnnxRuntime, &path).map_err(|error| error.message().to_owned())
         };
         assert_eq!(verdict("OrtGetApiBase\0VERS_1.24.0\0"), Ok(()));
@@ -194,6 +215,10 @@ mod tests {
         let old = verdict("OrtGetApiBase\0VERS_1.20.1\0").unwrap_err();
         assert_eq!(old, "this is ONNX Runtime 1.20.1, but 1.24 or newer is needed");
         assert!(verdict("deflate\0").unwrap_err().contains("does not export `OrtGetApiBase`"));
+        let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(elf_is_whole(&program), Some(true));
+        assert_eq!(elf_is_whole(&program[..program.len() / 16]), Some(false));
+        assert_eq!(elf_is_whole(&program[..40]), None);
     }
 
     #[test]

@@ -17,9 +17,11 @@ use crate::error::{Error, Result};
 use crate::fs;
 
 pub(crate) use folders::{has_nvidia_driver, processor};
-pub(crate) use inspect::{brings_cuda, fingerprint};
+#[cfg(any(feature = "onnxruntime", feature = "openvino"))]
+pub(crate) use inspect::too_old;
 #[cfg(feature = "onnxruntime")]
-pub(crate) use inspect::{too_old, version};
+pub(crate) use inspect::version;
+pub(crate) use inspect::{brings_cuda, fingerprint};
 pub use install::{Installed, Package, Progress, install};
 pub(crate) use record::{read_record, write_record};
 
@@ -255,7 +257,7 @@ mod tests {
         std::fs::write(&text, "not a library").unwrap();
         for (path, part) in [
             (folder.path().join("none.so"), "is not here"),
-            (text, "is not a shared library"),
+            (text, "is not a whole shared library"),
             (folder.path().join("nowhere"), "is not here"),
         ] {
             let error = search(Runtime::OnnxRuntime, Some(&path), false).unwrap_err();
