@@ -1,5 +1,6 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
+mod engine;
 mod graph;
 mod support;
 
