@@ -2,6 +2,8 @@
 
 mod architecture;
 mod components;
+#[cfg(feature = "embedded")]
+mod engine;
 mod evaluate;
 mod graph;
 mod intensity;
