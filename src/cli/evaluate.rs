@@ -52,7 +52,16 @@ enum Surface {
 }
 
 const HEAD: [&str; 11] = [
-    "case", "id", "name", "dice", "hd95_mm", "hd_mm", "msd_mm", "surface_dice", "difference_ml", "difference_percent",
+    "case",
+    "id",
+    "name",
+    "dice",
+    "hd95_mm",
+    "hd_mm",
+    "msd_mm",
+    "surface_dice",
+    "difference_ml",
+    "difference_percent",
     "reason",
 ];
 
@@ -80,7 +89,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
             return Ok(Exit::Done);
         }
         output::data(HEAD.join(","));
-        for row in cases.iter().flat_map(rows).chain(batch::means(&cases).map(|mean| scores("mean", "", "", &mean, ""))) {
+        for row in cases.iter().flat_map(rows).chain(batch::means(&cases).map(|mean| scores("mean", "", "", &mean, "")))
+        {
             output::data(row.iter().map(|cell| unet_vol::report::quoted(cell)).collect::<Vec<_>>().join(","));
         }
         return Ok(Exit::Done);

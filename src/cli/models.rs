@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use unet_vol::inference::verification::{self, Check};
+use unet_vol::model::graph::{AxisFacts, Facts};
 use unet_vol::model::{Model, ModelSpec};
 use unet_vol::{Overwrite, Result};
 
@@ -104,7 +105,16 @@ fn show(model: &Model, json: bool) -> Result<Exit> {
         row("use", spec.intended_use.clone()),
         row("sha256", model.sha256().to_owned()),
     ];
-    rows.extend(model.facts().into_iter().map(|(key, value)| row(key, value)));
+    for input in model.graph().inputs() {
+        rows.push(row("input", format!("{} {}", input.name, shape(&input.shape))));
+    }
+    for output in model.graph().outputs() {
+        rows.push(row("output", format!("{} {}", output.name, shape(&output.shape))));
+    }
+    match model.graph().facts() {
+        Ok(facts) => rows.extend(facts_rows(&facts)),
+        Err(error) => rows.push(row("graph", error.to_string())),
+    }
     output::data(output::table(&rows));
     let mut rows = vec![["class", "id", "name", "color"].map(str::to_owned).to_vec()];
     for class in &spec.labels {
@@ -113,6 +123,37 @@ fn show(model: &Model, json: bool) -> Result<Exit> {
     }
     output::data(format!("\n{}", output::table(&rows)));
     Ok(Exit::Done)
+}
+
+fn shape(sizes: &[Option<usize>]) -> String {
+    let sizes: Vec<_> = sizes.iter().map(|n| n.map_or_else(|| "?".to_owned(), |n| n.to_string())).collect();
+    format!("[{}]", sizes.join(", "))
+}
+
+/// What the graph tells about sizes, context and cost, for each spatial axis where axes differ.
+fn facts_rows(facts: &Facts) -> Vec<Vec<String>> {
+    let row = |key: &str, value: String| vec![key.to_owned(), value];
+    let each = |text: &dyn Fn(&AxisFacts) -> String| {
+        let texts: Vec<_> = facts.axes.iter().map(text).collect();
+        if texts.windows(2).all(|pair| pair[0] == pair[1]) {
+            texts.into_iter().next().unwrap_or_default()
+        } else {
+            texts.join("; ")
+        }
+    };
+    let tiles = facts.global.as_ref().map_or_else(
+        || format!("exact, with {} voxels of context", each(&|axis| axis.halo[0].max(axis.halo[1]).to_string())),
+        |operator| format!("never exact: {operator} sees the whole image"),
+    );
+    vec![
+        row("parameters", facts.parameters.to_string()),
+        row("operations", format!("{:.1} kMAC per voxel", facts.operations_per_voxel / 1e3)),
+        row("sizes", each(&|axis| axis.sizes.to_string())),
+        row("margin", each(&|axis| format!("{} + {}", axis.margin[0], axis.margin[1]))),
+        row("stride", each(&|axis| axis.stride.to_string())),
+        row("receptive field", each(&|axis| axis.receptive_field.to_string())),
+        row("tiles", tiles),
+    ]
 }
 
 fn verify(model: &Model, engine: &EngineArguments, json: bool, verbosity: Verbosity) -> Result<Exit> {

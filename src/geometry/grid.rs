@@ -203,7 +203,8 @@ impl Grid {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded below")]
     pub fn respaced(&self, spacing: [f64; 3], rule: GridRule) -> Result<Self> {
         let old = self.spacing();
-        let count = |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
+        let count =
+            |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
         let laid = self.laid(spacing, [count(0), count(1), count(2)], rule)?;
         match rule {
             GridRule::HalfPixel | GridRule::Corner => self.resized(laid.shape, rule),

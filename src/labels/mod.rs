@@ -15,7 +15,7 @@ mod statistics;
 
 pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
-pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
+pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess};
 pub use instances::{InstanceOptions, InstanceOrder, Instances, instances};
 pub use runs::LabelId;

@@ -115,12 +115,6 @@ impl Model {
         self.path.as_deref()
     }
 
-    /// What the graph tells, as pairs of a name and a text.
-    #[must_use]
-    pub fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![("parameters", self.graph.parameters().to_string())]
-    }
-
     /// SHA-256 of the ONNX file.
     #[must_use]
     pub fn sha256(&self) -> &str {

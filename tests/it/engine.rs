@@ -12,8 +12,10 @@ use crate::support::repository;
 fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
     let largest = theirs.iter().filter(|v| v.is_finite()).fold(1e-6_f32, |a, b| a.max(b.abs()));
-    let apart = |(a, b): (&f32, &f32)| if a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() };
-    ours.iter().zip(theirs).map(apart).fold(0.0, |a: f32, b| if b.is_nan() { f32::INFINITY } else { a.max(b) }) / largest
+    let apart =
+        |(a, b): (&f32, &f32)| if a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan() { 0.0 } else { (a - b).abs() };
+    ours.iter().zip(theirs).map(apart).fold(0.0, |a: f32, b| if b.is_nan() { f32::INFINITY } else { a.max(b) })
+        / largest
 }
 
 fn shape(value: &Value) -> Vec<usize> {
@@ -64,7 +66,6 @@ fn walk(folder: &Path) -> (usize, Vec<String>) {
                 }
             }
         }
-        
     }
     (ran, wrong)
 }
