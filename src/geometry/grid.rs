@@ -171,7 +171,7 @@ impl Grid {
         if region.is_empty() || (0..3).any(|axis| region.end[axis] > self.shape[axis]) {
             return Err(Error::internal(format!("{region:?} is no box of a grid of {:?} voxels", self.shape)));
         }
-        self.window(region.start.map(|v| float(v)), region.shape())
+        self.window(region.start.map(float), region.shape())
     }
 
     /// A grid of `shape` with the same axes whose voxel (0, 0, 0) sits at the continuous index `start` of this one.

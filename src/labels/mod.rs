@@ -6,6 +6,7 @@
 mod components;
 mod fill;
 mod filters;
+mod forest;
 mod instances;
 mod near;
 pub(crate) mod runs;
