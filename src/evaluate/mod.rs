@@ -259,9 +259,8 @@ fn measure(
     options: &EvaluateOptions,
 ) -> Result<()> {
     let spacing = reference.grid().spacing();
-    let masks = [prediction, reference].map(|map| Mask::new(&map.ids, id, overlap.region));
-    let [p, r] = masks;
-    let (p, r) = (p?, r?);
+    let mask = |map: &LabelMap| Mask::new(&map.ids, id, overlap.region);
+    let (p, r) = (mask(prediction)?, mask(reference)?);
     let voxels = SurfaceDistances::between(p.voxel_surface()?, r.voxel_surface()?, spacing)?;
     scores.hd_mm = Some(voxels.largest());
     scores.hd95_mm = Some(match options.hd95 {

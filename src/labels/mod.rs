@@ -8,6 +8,7 @@ mod components;
 pub mod decide;
 mod fill;
 mod filters;
+mod forest;
 mod instances;
 mod near;
 pub(crate) mod runs;
