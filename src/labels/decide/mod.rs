@@ -10,6 +10,7 @@
 //! to the interpolated scores in every voxel; ties go to the lowest class.
 
 mod aligned;
+mod mixed;
 mod oblique;
 mod plane;
 mod rule;

@@ -141,14 +141,18 @@ impl Contests {
 impl Contest {
     /// Compares a score with the bound or the best so far.
     #[inline]
-    pub(super) fn settle(self, score: f32, best: &mut f32, code: &mut u16) {
-        match self.bound {
-            Some(bound) if score > bound => *code = self.class,
-            None if score > *best => {
-                *best = score;
-                *code = self.class;
-            }
-            _ => {}
+    pub(super) fn settle(self, score: f32, best: &mut f32, code: &mut u32) {
+        let (bound, keeps_best) = self.bound.map_or((*best, false), |bound| (bound, true));
+        let wins = score > bound;
+        *best = if wins & !keeps_best { score } else { *best };
+        *code = if wins { u32::from(self.class) } else { *code };
+    }
+
+    /// [`Contest::settle`] for many voxels.
+    #[inline]
+    pub(super) fn settle_all(self, scores: &[f32], best: &mut [f32], codes: &mut [u32]) {
+        for ((score, best), code) in scores.iter().zip(best).zip(codes) {
+            self.settle(*score, best, code);
         }
     }
 }

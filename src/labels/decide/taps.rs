@@ -33,6 +33,12 @@ impl Tap {
         Self { first, second: first + usize::from(high > 0.0), low: 1.0 - high, high }
     }
 
+    /// The two voxels.
+    #[expect(clippy::cast_possible_truncation, reason = "axes are far shorter than 2^32")]
+    pub(super) fn columns(self) -> [u32; 2] {
+        [self.first as u32, self.second as u32]
+    }
+
     /// The weighted sum. Rounding is monotonic in both values, so that a class that is nowhere below another one is not
     /// below it in between either.
     #[inline]

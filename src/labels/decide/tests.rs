@@ -64,7 +64,7 @@ fn brute_force(working: &Grid, target: &Grid, options: &DecideOptions, scores: &
             continue;
         }
         let tap: [taps::Tap; 3] = std::array::from_fn(|a| taps::Tap::at(at[a], working.shape()[a]));
-        let (mut best, mut code) = (f32::NEG_INFINITY, contests.start);
+        let (mut best, mut code) = (f32::NEG_INFINITY, u32::from(contests.start));
         for &contest in &contests.list {
             let value =
                 |i: usize, j: usize, k: usize| scores[usize::from(contest.class) * volume + (k * nj + j) * ni + i];
@@ -74,7 +74,7 @@ fn brute_force(working: &Grid, target: &Grid, options: &DecideOptions, scores: &
             };
             contest.settle(tap[0].mix(column(tap[0].first), column(tap[0].second)), &mut best, &mut code);
         }
-        ids.push(contests.ids[usize::from(code)]);
+        ids.push(contests.ids[code as usize]);
     }
     ids
 }
