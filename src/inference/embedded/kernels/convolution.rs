@@ -7,9 +7,9 @@
 use rayon::prelude::*;
 
 use super::lanes::{Extent, LANES, Lanes, values};
-use super::layout::transpose;
 use super::post::{At, Epilogue};
 use super::tile::{Kernel, Tap, Tile, kernels};
+use super::transpose::transpose;
 use super::weights::Packed;
 use super::window::Windows;
 
@@ -18,6 +18,9 @@ pub(crate) const MAX_TAPS: usize = 343;
 
 /// Voxels of a row that are summed at once for a plain output.
 const CHUNK: usize = 128;
+
+/// Bytes of input that the rows of a strip may need at once: half of a common second-level cache.
+const STRIP_BYTES: usize = 512 << 10;
 
 /// Where a convolution reads.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,34 @@ impl<T> Shared<T> {
     }
 }
 
+/// In which order units of some rows follow each other: down through all planes, strip of rows after strip.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    /// Rows of a unit at most.
+    rows: usize,
+    /// Rows of a strip.
+    strip: usize,
+    depth: usize,
+    height: usize,
+}
+
+impl Order {
+    /// Units of the last strip's planes are counted as if it were whole, and may be empty.
+    fn chunks(&self) -> usize {
+        self.height.div_ceil(self.strip) * self.depth * self.strip.div_ceil(self.rows)
+    }
+
+    /// Rows (`d * height + h`) of a unit.
+    fn rows(&self, chunk: usize) -> std::ops::Range<usize> {
+        let per_plane = self.strip.div_ceil(self.rows);
+        let (strip, plane, part) = (chunk / per_plane / self.depth, chunk / per_plane % self.depth, chunk % per_plane);
+        let end = self.height.min((strip + 1) * self.strip);
+        let first = (strip * self.strip + part * self.rows).min(end);
+        let start = plane * self.height;
+        start + first..start + end.min(first + self.rows)
+    }
+}
+
 /// A run of output voxels that one pass over the taps computes.
 struct Span {
     group: usize,
@@ -93,16 +124,15 @@ impl Job<'_> {
     }
 
     fn blocked(&self, output: &mut [Lanes]) {
-        let (groups, rows) = (self.weights.groups(), self.to.rows());
-        let per_unit = self.rows_per_unit();
-        let chunks = rows.div_ceil(per_unit);
+        let (groups, order) = (self.weights.groups(), self.order());
+        let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
         let shared = Shared::new(output);
         (0..groups * chunks).into_par_iter().for_each(|unit| {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
-            let rows = chunk * per_unit..rows.min((chunk + 1) * per_unit);
+            let rows = order.rows(chunk);
             let mut taps = [Tap::default(); MAX_TAPS];
             for first_channel in (0..self.weights.inputs()).step_by(LANES) {
                 for row in rows.clone() {
@@ -170,12 +200,16 @@ impl Job<'_> {
     }
 
     /// Rows of a unit: enough voxels to use weights well that do not stay in the cache, few enough to keep many
-    /// threads busy.
-    fn rows_per_unit(&self) -> usize {
+    /// threads busy. Units follow each other down the planes strip by strip, so that the planes above and below are
+    /// still in the cache.
+    fn order(&self) -> Order {
         let many = self.weights.inputs() > LANES;
         let wanted = if many { 256_usize.div_ceil(self.to.width.max(1)) } else { 1 };
         let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
-        wanted.min(fair).max(1)
+        let rows = wanted.min(fair).clamp(1, self.to.height);
+        let bytes = self.windows.kernel[0] * self.from.row() * self.from.channels.next_multiple_of(LANES) * size_of::<f32>();
+        let strip = (STRIP_BYTES / bytes.max(1)).max(8).next_multiple_of(rows).min(self.to.height);
+        Order { rows, strip, depth: self.to.depth, height: self.to.height }
     }
 
     /// Adds the products of sixteen input channels to the voxels of a span.

@@ -5,25 +5,15 @@ use rayon::prelude::*;
 use super::lanes::{Extent, LANES, Lanes};
 use super::post::{At, Epilogue};
 use super::simd::versions;
-
-versions! {
-    /// Channel `c` of sixteen voxels at a time.
-    fn gather(lanes: &[Lanes], channel: usize, plain: &mut [f32]) {
-        for (lanes, value) in lanes.iter().zip(plain) {
-            *value = lanes.0[channel];
-        }
-    }
-}
-
-/// Writes the first `channels` channels of voxels as rows of their own.
-pub(super) fn transpose<'a>(simd: super::Simd, lanes: &[Lanes], channels: usize, row: impl Fn(usize) -> &'a mut [f32]) {
-    for channel in 0..channels {
-        gather(simd, lanes, channel, row(channel));
-    }
-}
+use super::transpose::transpose;
 
 /// Runs `f` for each row of a blocked result (its voxels alone, borders zeroed), then the epilogue.
-pub(super) fn each_row(output: &mut [Lanes], to: Extent, epilogue: &Epilogue<'_>, f: impl Fn(&mut [Lanes], At) + Sync) {
+pub(super) fn each_row(
+    output: &mut [Lanes],
+    to: Extent,
+    epilogue: &Epilogue<'_>,
+    f: impl Fn(&mut [Lanes], At) + Sync,
+) {
     output[..to.blocks() * to.block()].par_chunks_mut(to.row()).enumerate().for_each(|(index, lanes)| {
         let at = At { block: index / to.rows(), row: index % to.rows(), column: 0 };
         let (left, inner) = lanes.split_at_mut(to.left);
@@ -36,12 +26,7 @@ pub(super) fn each_row(output: &mut [Lanes], to: Extent, epilogue: &Epilogue<'_>
 }
 
 /// `input` where a result starts as a copy, `None` where it is changed in place.
-pub(crate) fn elementwise(
-    input: Option<(&[Lanes], Extent)>,
-    output: &mut [Lanes],
-    to: Extent,
-    epilogue: &Epilogue<'_>,
-) {
+pub(crate) fn elementwise(input: Option<(&[Lanes], Extent)>, output: &mut [Lanes], to: Extent, epilogue: &Epilogue<'_>) {
     each_row(output, to, epilogue, |row, at| {
         if let Some((input, from)) = input {
             let start = at.block * from.block() + from.start(at.row);
@@ -66,10 +51,14 @@ pub(crate) fn to_blocked(input: &[f32], from: Extent, output: &mut [Lanes], to: 
 /// Blocked to plain without borders.
 pub(crate) fn to_plain(simd: super::Simd, input: &[Lanes], from: Extent, output: &mut [f32]) {
     let plane = from.voxels();
-    output[..from.channels * plane].par_chunks_mut(plane).enumerate().for_each(|(channel, output)| {
-        for (row, output) in output.chunks_mut(from.width).enumerate() {
-            let start = channel / LANES * from.block() + from.start(row);
-            gather(simd, &input[start..start + from.width], channel % LANES, output);
+    let channels = output[..from.channels * plane].par_chunks_mut(plane * LANES);
+    channels.enumerate().for_each(|(block, output)| {
+        let mut channels: Vec<_> = output.chunks_mut(plane).map(|plane| plane.chunks_mut(from.width)).collect();
+        for row in 0..from.rows() {
+            let start = block * from.block() + from.start(row);
+            let count = channels.len();
+            let row = |c: usize| channels[c].next().unwrap_or_default();
+            transpose(simd, &input[start..start + from.width], count, row);
         }
     });
 }

@@ -9,6 +9,7 @@ mod pool;
 mod post;
 mod simd;
 mod tile;
+mod transpose;
 mod weights;
 mod window;
 
