@@ -104,13 +104,14 @@ pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
     }
     let model = arguments.model.open()?;
     let bar = Bar::new(verbosity);
+    let cancel = cancel_on_signal();
     let mut builder = Pipeline::builder(model)
         .engine(arguments.engine.options())
         .threads(arguments.engine.threads)
         .keep_probabilities(arguments.probabilities.is_some())
         .keep_labels(arguments.labels.clone())
         .progress(bar.callback())
-        .cancel(cancel_on_signal());
+        .cancel(cancel.clone());
     if let Some(Size(bytes)) = arguments.max_ram {
         builder = builder.max_bytes(bytes);
     }

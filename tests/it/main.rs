@@ -1,6 +1,7 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
 
 mod architecture;
+mod cli;
 mod components;
 #[cfg(feature = "embedded")]
 mod engine;

@@ -207,7 +207,8 @@ impl Job<'_> {
         let wanted = if many { 256_usize.div_ceil(self.to.width.max(1)) } else { 1 };
         let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
         let rows = wanted.min(fair).clamp(1, self.to.height);
-        let bytes = self.windows.kernel[0] * self.from.row() * self.from.channels.next_multiple_of(LANES) * size_of::<f32>();
+        let bytes =
+            self.windows.kernel[0] * self.from.row() * self.from.channels.next_multiple_of(LANES) * size_of::<f32>();
         let strip = (STRIP_BYTES / bytes.max(1)).max(8).next_multiple_of(rows).min(self.to.height);
         Order { rows, strip, depth: self.to.depth, height: self.to.height }
     }
