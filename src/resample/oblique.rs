@@ -10,7 +10,7 @@ use super::taps::{cubic_weights, index, mirrored, narrow, resolved};
 use crate::geometry::{Affine, SNAP, float, interval};
 
 /// Samples or spline coefficients with what is needed to read them between the voxels.
-pub(super) struct Field<'a> {
+pub(super) struct Sampler<'a> {
     pub(super) data: &'a [f32],
     pub(super) shape: [usize; 3],
     pub(super) border: Border,
@@ -18,7 +18,7 @@ pub(super) struct Field<'a> {
     pub(super) cubic: bool,
 }
 
-impl Field<'_> {
+impl Sampler<'_> {
     /// Interpolates at every voxel of a target of shape `target`; `map` leads from its indices to those of `self`.
     pub(super) fn interpolate(&self, map: &Affine, target: [usize; 3], finish: Finish, out: &mut [f32]) {
         let step = map.column(0);

@@ -266,7 +266,7 @@ fn planes_are_shown_in_order_with_the_scores_of_every_class() {
             let [a, b] = plane.shape();
             let mut ids = vec![0; a * b];
             plane.ids(&mut ids);
-            for class in 0..4 {
+            for (class, values) in values.iter_mut().enumerate() {
                 let mut part = vec![0.0; a * b];
                 if class < 3 {
                     plane.interpolate_class(class, &mut part)
@@ -281,7 +281,7 @@ fn planes_are_shown_in_order_with_the_scores_of_every_class() {
                         _ => at[2] = plane.index(),
                     }
                     let at = (at[2] * shape[1] + at[1]) * shape[0] + at[0];
-                    values[class][at] = value;
+                    values[at] = value;
                     shown[at] = *id;
                 }
             }
