@@ -110,7 +110,8 @@ impl Sweep {
             }
             plane.par_chunks_mut(self.counts[0] * ROWS).enumerate().try_for_each(|(job, rows)| {
                 let agreed = limits::zeroed(self.row, "a row")?;
-                let mut scratch = Scratch { agreed, mixed: MixedRow::new(self.row, self.counts[0])? };
+                let mut scratch =
+                    Scratch { agreed, mixed: MixedRow::new(self.row, self.counts[0], contests.classes())? };
                 for (r, row) in rows.chunks_mut(self.counts[0]).enumerate() {
                     self.decide_row(contests, window, position, job * ROWS + r, &mut scratch, row);
                 }
@@ -219,6 +220,21 @@ impl Corners {
         for ((((a, b), c), d), agreed) in rows.zip(row(k.second, j.second)).zip(agreed) {
             *agreed = if (a ^ b) | (a ^ c) | (a ^ d) == 0 { *a } else { MIXED };
         }
+    }
+
+    /// Marks the classes that win at some of the columns in one of the four rows.
+    pub(super) fn mark_winners(self, window: &Window<'_>, columns: &[u32], wins: &mut [bool]) {
+        for (k, j) in [self.k.first, self.k.second].into_iter().flat_map(|k| [(k, self.j.first), (k, self.j.second)]) {
+            let row = &window.codes(k)[j * self.ni..][..self.ni];
+            columns.iter().for_each(|&column| wins[usize::from(row[column as usize])] = true);
+        }
+    }
+
+    /// The largest score of a class in the four rows.
+    pub(super) fn largest(self, window: &Window<'_>, class: u16) -> f32 {
+        let of = |k: usize, j: usize| window.largest(k, j)[usize::from(class)];
+        let (k, j) = (self.k, self.j);
+        of(k.first, j.first).max(of(k.first, j.second)).max(of(k.second, j.first)).max(of(k.second, j.second))
     }
 
     /// Scores of a class between the four rows, at some columns.
