@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::geometry::{Affine, AlignedMap, Grid, float};
 use crate::limits;
 use crate::volume::{Volume, permute_into};
-use oblique::Field;
+use oblique::Sampler;
 use separable::Finish;
 use taps::AxisTaps;
 
@@ -145,9 +145,9 @@ impl<'a> Input<'a> {
 
     fn interpolate(&self, target: [usize; 3], method: Method, finish: Finish, out: &mut [f32]) -> Result<()> {
         let Some(map) = AlignedMap::of(&self.map, target) else {
-            let field =
-                Field { data: &self.data, shape: self.shape, border: self.border, cubic: method == Method::Cubic };
-            field.interpolate(&self.map, target, finish, out);
+            let sampler =
+                Sampler { data: &self.data, shape: self.shape, border: self.border, cubic: method == Method::Cubic };
+            sampler.interpolate(&self.map, target, finish, out);
             return Ok(());
         };
         let counts = map.from.map(|axis| target[axis]);

@@ -72,7 +72,7 @@ fn oblique<T: Copy + Send + Sync>(
         for (i, out) in out.iter_mut().enumerate() {
             let at = |a: usize| {
                 let within = resolved(start[a] + step[a] * float(i), shape[a], border)?;
-                Some(index(snapped(within + 0.5).floor(), shape[a]))
+                Some(index(snapped(within + 0.5), shape[a]))
             };
             *out = match (at(0), at(1), at(2)) {
                 (Some(i), Some(j), Some(k)) => data[(k * shape[1] + j) * shape[0] + i],

@@ -10,7 +10,7 @@ use super::taps::{cubic_weights, index, mirrored, narrow, resolved};
 use crate::geometry::{Affine, SNAP, float, interval};
 
 /// Samples or spline coefficients with what is needed to read them between the voxels.
-pub(super) struct Field<'a> {
+pub(super) struct Sampler<'a> {
     pub(super) data: &'a [f32],
     pub(super) shape: [usize; 3],
     pub(super) border: Border,
@@ -18,7 +18,7 @@ pub(super) struct Field<'a> {
     pub(super) cubic: bool,
 }
 
-impl Field<'_> {
+impl Sampler<'_> {
     /// Interpolates at every voxel of a target of shape `target`; `map` leads from its indices to those of `self`.
     pub(super) fn interpolate(&self, map: &Affine, target: [usize; 3], finish: Finish, out: &mut [f32]) {
         let step = map.column(0);
@@ -52,16 +52,14 @@ impl Field<'_> {
     /// The stretch `core` of a row whose coordinates lie between the outermost voxels, in 32.32 fixed point.
     fn linear_row(&self, start: [f64; 3], step: [f64; 3], core: Range<usize>, out: &mut [f32]) {
         let stride = [1, self.shape[0], self.shape[0] * self.shape[1]];
+        let reach = stride.iter().sum::<usize>() + 1;
         let steps = step.map(fixed);
         let mut at: [i64; 3] = std::array::from_fn(|a| fixed(start[a] + step[a] * float(core.start)));
         for out in &mut out[core] {
             let base = (0..3).map(|a| whole(at[a]) * stride[a]).sum::<usize>();
             let [wi, wj, wk] = at.map(fraction);
-            let cell = &self.data[base..=base + 1 + stride[1] + stride[2]];
-            let edge = |offset: usize| {
-                let pair = &cell[offset..offset + 2];
-                pair[0] + (pair[1] - pair[0]) * wi
-            };
+            let cell = &self.data[base..base + reach];
+            let edge = |offset: usize| cell[offset] + (cell[offset + 1] - cell[offset]) * wi;
             let (near_low, near_high) = (edge(0), edge(stride[1]));
             let (far_low, far_high) = (edge(stride[2]), edge(stride[1] + stride[2]));
             let near = near_low + (near_high - near_low) * wj;
@@ -81,7 +79,7 @@ impl Field<'_> {
     }
 
     fn linear_at(&self, within: [f64; 3]) -> f32 {
-        let floor: [usize; 3] = std::array::from_fn(|a| index(within[a].floor(), self.shape[a]));
+        let floor: [usize; 3] = std::array::from_fn(|a| index(within[a], self.shape[a]));
         let weight: [f32; 3] = std::array::from_fn(|a| narrow(within[a] - float(floor[a])));
         let value = |corner: usize| {
             let at: [usize; 3] = std::array::from_fn(|a| (floor[a] + (corner >> a & 1)).min(self.shape[a] - 1));
@@ -97,7 +95,7 @@ impl Field<'_> {
     }
 
     fn cubic_at(&self, within: [f64; 3]) -> f32 {
-        let floor = within.map(f64::floor);
+        let floor: [f64; 3] = std::array::from_fn(|a| float(index(within[a], self.shape[a])));
         let weight: [[f32; 4]; 3] = std::array::from_fn(|a| cubic_weights(within[a] - floor[a]).map(narrow));
         let [ni, nj, _] = self.shape;
         let deep = (0..3).all(|a| floor[a] >= 1.0 && floor[a] + 2.0 <= float(self.shape[a] - 1));

@@ -46,7 +46,7 @@ impl AxisTaps {
             let Some(within) = resolved(coordinate, length, border) else { return Row::new() };
             inside = if inside.is_empty() { n..n + 1 } else { inside.start..n + 1 };
             let mut row = match method {
-                Method::Nearest => vec![(index(snapped(within + 0.5).floor(), length), 1.0)],
+                Method::Nearest => vec![(index(snapped(within + 0.5), length), 1.0)],
                 Method::Linear => linear(within, length),
                 Method::Cubic => cubic(within, length),
                 Method::Area if factor > 1.0 => area(coordinate, within, factor, length),
@@ -126,10 +126,10 @@ pub(super) fn resolved(coordinate: f64, length: usize, border: Border) -> Option
     Some(coordinate.clamp(0.0, last))
 }
 
-/// A coordinate's integer part as an index of an axis of `length` samples.
+/// A coordinate's integer part, moved into an axis of `length` samples.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
-pub(super) fn index(floor: f64, length: usize) -> usize {
-    (floor.max(0.0) as usize).min(length - 1)
+pub(super) fn index(coordinate: f64, length: usize) -> usize {
+    (coordinate.max(0.0) as usize).min(length - 1)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "axes are far shorter than 2^32")]
@@ -143,7 +143,7 @@ pub(super) fn narrow(value: f64) -> f32 {
 }
 
 fn linear(coordinate: f64, length: usize) -> Row {
-    let floor = index(coordinate.floor(), length);
+    let floor = index(coordinate, length);
     let share = coordinate - float(floor);
     vec![(floor, 1.0 - share), ((floor + 1).min(length - 1), share)]
 }
@@ -174,7 +174,7 @@ pub(super) fn mirrored(position: f64, length: usize) -> usize {
 /// Share of the target cell that each source cell covers; the nearest voxel where it covers none.
 fn area(coordinate: f64, within: f64, factor: f64, length: usize) -> Row {
     let (low, high) = (coordinate - 0.5 * factor, coordinate + 0.5 * factor);
-    let (first, last) = (index((low + 0.5).floor(), length), index((high + 0.5).floor(), length));
+    let (first, last) = (index(low + 0.5, length), index(high + 0.5, length));
     let overlap = |n: usize| (high.min(float(n) + 0.5) - low.max(float(n) - 0.5)).max(0.0);
     let mut row: Row = (first..=last).map(|n| (n, overlap(n))).filter(|tap| tap.1 > SNAP).collect();
     let sum: f64 = row.iter().map(|tap| tap.1).sum();
@@ -191,7 +191,7 @@ struct Gaussian {
 
 impl Gaussian {
     fn new(sigma: f64, border: SmoothingBorder) -> Self {
-        let radius = index((4.0 * sigma + 0.5).floor(), usize::MAX);
+        let radius = index(4.0 * sigma + 0.5, usize::MAX);
         let mut half: Vec<f64> = if sigma > 0.0 {
             (0..=radius).map(|r| (-0.5 * (float(r) / sigma).powi(2)).exp()).collect()
         } else {

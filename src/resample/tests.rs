@@ -120,9 +120,9 @@ fn the_row_by_row_path_agrees_with_the_axis_by_axis_path() {
             let input = Input::new(&source, &map, &options, false).unwrap();
             let mut out = vec![0.0; 780];
             let finish = Finish { outside: border.value(), range: None };
-            let field =
-                Field { data: &input.data, shape: input.shape, border: input.border, cubic: method == Method::Cubic };
-            field.interpolate(&input.map, target, finish, &mut out);
+            let sampler =
+                Sampler { data: &input.data, shape: input.shape, border: input.border, cubic: method == Method::Cubic };
+            sampler.interpolate(&input.map, target, finish, &mut out);
             assert!(largest_difference(&out, expected.data()) < 2e-6, "{method:?} {border:?}");
         }
     }

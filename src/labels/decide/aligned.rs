@@ -9,7 +9,7 @@ use super::rule::Contests;
 use super::taps::{AxisTaps, Tap};
 use super::window::Window;
 use crate::error::Result;
-use crate::geometry::AlignedMap;
+use crate::geometry::{AlignedMap, Region};
 use crate::limits;
 use crate::resample::Outside;
 
@@ -110,7 +110,8 @@ impl Sweep {
             }
             plane.par_chunks_mut(self.counts[0] * ROWS).enumerate().try_for_each(|(job, rows)| {
                 let agreed = limits::zeroed(self.row, "a row")?;
-                let mut scratch = Scratch { agreed, mixed: MixedRow::new(self.row, self.counts[0])? };
+                let mut scratch =
+                    Scratch { agreed, mixed: MixedRow::new(self.row, self.counts[0], contests.classes())? };
                 for (r, row) in rows.chunks_mut(self.counts[0]).enumerate() {
                     self.decide_row(contests, window, position, job * ROWS + r, &mut scratch, row);
                 }
@@ -158,43 +159,38 @@ impl Sweep {
 
     /// Writes the buffered planes to the target as label ids.
     pub(super) fn store(&mut self, contests: &Contests, out: &mut [u16]) {
-        let planes = self.stored..self.decided;
-        if planes.is_empty() {
+        if self.stored == self.decided {
             return;
         }
         let axis = self.map.from;
-        let (a, b) = (self.position(planes.start), self.position(planes.end - 1));
-        let mut low = [0; 3];
-        let mut high = self.target;
-        (low[axis[2]], high[axis[2]]) = (a.min(b), a.max(b) + 1);
+        let (first, last) = (self.position(self.stored), self.position(self.decided - 1));
+        let mut block = Region::whole(self.target);
+        (block.start[axis[2]], block.end[axis[2]]) = (first.min(last), first.max(last) + 1);
         // Steps through the buffer along the target's axes; planes that arrive in descending order are walked backwards.
         let stride = Self::stride(self.counts);
         let mut step = [0; 3];
         (step[axis[0]], step[axis[1]]) = (1, self.counts[0]);
-        step[axis[2]] = if a > b { stride.wrapping_neg() } else { stride };
-        let start = if a > b { (planes.len() - 1) * stride } else { 0 };
+        step[axis[2]] = if first > last { stride.wrapping_neg() } else { stride };
+        let start = if first > last { (first - last) * stride } else { 0 };
         let [ni, nj, _] = self.target;
         let slab = if axis[0] == 2 { BLOCK } else { 1 };
         let width = if axis[0] == 0 { ni } else { BLOCK };
+        let ([i_low, j_low, k_low], [i_high, j_high, k_high]) = (block.start, block.end);
         let (codes, ids) = (&self.codes, &contests.ids);
-        out[low[2] * ni * nj..high[2] * ni * nj].par_chunks_mut(ni * nj * slab).enumerate().for_each(|(chunk, out)| {
-            for j0 in (low[1]..high[1]).step_by(BLOCK) {
-                for i0 in (low[0]..high[0]).step_by(width) {
-                    for (k, plane) in out.chunks_mut(ni * nj).enumerate() {
-                        for j in j0..high[1].min(j0 + BLOCK) {
-                            let at = start
-                                .wrapping_add((chunk * slab + k).wrapping_mul(step[2]))
-                                .wrapping_add((j - low[1]).wrapping_mul(step[1]));
-                            let row = &mut plane[j * ni + i0..j * ni + high[0].min(i0 + width)];
-                            for (n, out) in row.iter_mut().enumerate() {
-                                let at = at.wrapping_add((i0 - low[0] + n).wrapping_mul(step[0]));
-                                *out = ids[usize::from(codes[at])];
-                            }
-                        }
+        let store_slab = |(chunk, out): (usize, &mut [u16])| {
+            let blocks = itertools::iproduct!((j_low..j_high).step_by(BLOCK), (i_low..i_high).step_by(width));
+            for ((j0, i0), k) in itertools::iproduct!(blocks, 0..out.len() / (ni * nj)) {
+                for j in j0..j_high.min(j0 + BLOCK) {
+                    let steps = [(i0 - i_low, step[0]), (j - j_low, step[1]), (chunk * slab + k, step[2])];
+                    let mut at = steps.into_iter().fold(start, |at, (n, step)| at.wrapping_add(n.wrapping_mul(step)));
+                    for id in &mut out[(k * nj + j) * ni..][i0..i_high.min(i0 + width)] {
+                        *id = ids[usize::from(codes[at])];
+                        at = at.wrapping_add(step[0]);
                     }
                 }
             }
-        });
+        };
+        out[k_low * ni * nj..k_high * ni * nj].par_chunks_mut(ni * nj * slab).enumerate().for_each(store_slab);
         self.stored = self.decided;
     }
 }
@@ -224,6 +220,21 @@ impl Corners {
         for ((((a, b), c), d), agreed) in rows.zip(row(k.second, j.second)).zip(agreed) {
             *agreed = if (a ^ b) | (a ^ c) | (a ^ d) == 0 { *a } else { MIXED };
         }
+    }
+
+    /// Marks the classes that win at some of the columns in one of the four rows.
+    pub(super) fn mark_winners(self, window: &Window<'_>, columns: &[u32], wins: &mut [bool]) {
+        for (k, j) in [self.k.first, self.k.second].into_iter().flat_map(|k| [(k, self.j.first), (k, self.j.second)]) {
+            let row = &window.codes(k)[j * self.ni..][..self.ni];
+            columns.iter().for_each(|&column| wins[usize::from(row[column as usize])] = true);
+        }
+    }
+
+    /// The largest score of a class in the four rows.
+    pub(super) fn largest(self, window: &Window<'_>, class: u16) -> f32 {
+        let of = |k: usize, j: usize| window.largest(k, j)[usize::from(class)];
+        let (k, j) = (self.k, self.j);
+        of(k.first, j.first).max(of(k.first, j.second)).max(of(k.second, j.first)).max(of(k.second, j.second))
     }
 
     /// Scores of a class between the four rows, at some columns.

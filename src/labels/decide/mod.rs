@@ -8,6 +8,9 @@
 //! **Corner shortcut.** Trilinear interpolation is a convex combination. Where one class wins at all eight corners of a
 //! cell it wins everywhere within, so only cells whose corners disagree are interpolated. The decision is the rule applied
 //! to the interpolated scores in every voxel; ties go to the lowest class.
+//!
+//! **Classes that cannot win.** Interpolated scores do not exceed the largest score around. A class whose largest score in
+//! the four rows around a target row stays below what other classes reach in each undecided voxel is passed over.
 
 mod aligned;
 mod mixed;
@@ -28,7 +31,7 @@ use crate::volume::Volume;
 use aligned::Sweep;
 use oblique::Layers;
 use rule::Contests;
-use window::{Kept, Window, decide_voxels};
+use window::{Kept, Notes, Window};
 
 /// Decides labels on a target grid while the scores of a working grid arrive.
 ///
@@ -49,8 +52,8 @@ pub struct Decider {
     contests: Contests,
     path: Path,
     kept: Kept,
-    /// Codes of the slab that is being taken.
-    codes: Vec<u16>,
+    /// On the slab that is being taken.
+    notes: Notes,
     /// Working planes taken.
     taken: usize,
     /// Label ids on `grid`.
@@ -85,11 +88,12 @@ impl Decider {
         let plane = shape[0] * shape[1];
         let kept = Kept {
             scores: limits::zeroed(plane * contests.classes(), "a plane of scores")?,
-            codes: limits::zeroed(plane, "a plane of decisions")?,
+            notes: Notes::new(shape[1], shape[0], contests.classes())?,
         };
         let ids = limits::zeroed(grid.voxels(), "a label volume")?;
         let target = *target;
-        Ok(Self { working: shape, contests, path, kept, codes: Vec::new(), taken: 0, ids, grid, target, outside })
+        let notes = Notes::default();
+        Ok(Self { working: shape, contests, path, kept, notes, taken: 0, ids, grid, target, outside })
     }
 
     /// Bytes that a decider for these grids holds at its peak while slabs of `depth` planes are pushed, the label volume
@@ -98,10 +102,11 @@ impl Decider {
     pub fn bytes(working: &Grid, target: &Grid, options: &DecideOptions, depth: usize) -> u64 {
         let grid = decided_on(working, target, options);
         let [ni, nj, nk] = working.shape();
-        let plane = ni * nj;
+        let classes = options.ids.len();
         let buffered = AlignedMap::of(&grid.index_map_to(working), grid.shape())
             .map_or(0, |map| Sweep::buffered(map.from.map(|axis| grid.shape()[axis])));
-        let streaming = 2 * (plane + plane * depth.min(nk) + buffered) + 4 * plane * options.ids.len();
+        let notes = Notes::bytes(nj * (1 + depth.min(nk)), ni, classes);
+        let streaming = 4 * ni * nj * classes + notes + 2 * buffered;
         // By nearest neighbor: the target's labels, twice where axes are permuted, when the scores are gone.
         let onward = match options.interpolation {
             Interpolation::Linear => 0,
@@ -117,7 +122,7 @@ impl Decider {
     /// [`crate::ErrorKind::Internal`] when the scores do not have this size or more planes come than the grid has;
     /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
     pub fn push(&mut self, slab: &[f32], depth: usize) -> Result<()> {
-        self.take(slab, depth * self.plane(), depth, &mut |_| Ok(()))
+        self.push_strided(slab, depth * self.plane(), depth)
     }
 
     /// As [`Decider::push`] for the first `depth` planes of a deeper slab, whose classes lie `class_stride` values apart.
@@ -126,6 +131,11 @@ impl Decider {
     /// As [`Decider::push`].
     pub fn push_strided(&mut self, slab: &[f32], class_stride: usize, depth: usize) -> Result<()> {
         self.take(slab, class_stride, depth, &mut |_| Ok(()))
+    }
+
+    /// Voxels of a plane of the working grid.
+    fn plane(&self) -> usize {
+        self.working[0] * self.working[1]
     }
 
     /// As [`Decider::push`], and shows each plane of the target once it is decided, in the order of
@@ -152,11 +162,6 @@ impl Decider {
         matches!(self.path, Path::Aligned(_)) && self.grid == self.target
     }
 
-    /// Voxels of a plane of the working grid.
-    fn plane(&self) -> usize {
-        self.working[0] * self.working[1]
-    }
-
     fn take(
         &mut self,
         slab: &[f32],
@@ -173,13 +178,13 @@ impl Decider {
         if depth == 0 {
             return Ok(());
         }
-        if self.codes.len() < depth * plane {
-            self.codes = Vec::new();
-            self.codes = limits::zeroed(depth * plane, "a slab of decisions")?;
+        let (rows, classes) = (depth * self.working[1], self.contests.classes());
+        if self.notes.codes.len() < depth * plane {
+            self.notes = Notes::default();
+            self.notes = Notes::new(rows, self.working[0], classes)?;
         }
-        let codes = &mut self.codes[..depth * plane];
-        decide_voxels(&self.contests, slab, class_stride, codes);
-        let window = Window { plane, kept: &self.kept, slab, class_stride, codes, first: self.taken, depth };
+        self.notes.take(&self.contests, slab, class_stride, rows, self.working[0])?;
+        let window = Window { plane, kept: &self.kept, slab, class_stride, notes: &self.notes, first: self.taken, depth };
         let needed = match &mut self.path {
             Path::Aligned(sweep) => {
                 sweep.advance(&self.contests, &window, observe, &mut self.ids)?;
@@ -192,7 +197,7 @@ impl Decider {
         };
         self.taken += depth;
         if needed.is_some_and(|first| first < self.taken) {
-            self.kept.keep(slab, class_stride, &self.codes[..depth * plane], depth);
+            self.kept.keep(slab, class_stride, &self.notes, depth);
         }
         Ok(())
     }
@@ -208,8 +213,8 @@ impl Decider {
         if let Path::Aligned(sweep) = &mut self.path {
             sweep.store(&self.contests, &mut self.ids);
         }
-        let Self { path, kept, codes, ids, grid, target, outside, .. } = self;
-        drop((path, kept, codes));
+        let Self { path, kept, notes, ids, grid, target, outside, .. } = self;
+        drop((path, kept, notes));
         let labels = Volume::new(grid, ids)?;
         if grid == target {
             return Ok(labels);

@@ -131,6 +131,11 @@ impl Contests {
         self.ids.len() - 1
     }
 
+    /// True when the best score decides.
+    pub(super) fn is_argmax(&self) -> bool {
+        self.list.iter().all(|contest| contest.bound.is_none())
+    }
+
     /// The code for "none".
     pub(super) fn none(&self) -> u16 {
         // The constructor has checked that it fits.
@@ -148,11 +153,22 @@ impl Contest {
         *code = if wins { u32::from(self.class) } else { *code };
     }
 
-    /// [`Contest::settle`] for many voxels.
+    /// [`Contest::settle`] for many voxels whose contests come in the order of the list.
     #[inline]
     pub(super) fn settle_all(self, scores: &[f32], best: &mut [f32], codes: &mut [u32]) {
         for ((score, best), code) in scores.iter().zip(best).zip(codes) {
             self.settle(*score, best, code);
+        }
+    }
+
+    /// As [`Contest::settle_all`] for an argmax whose classes come in any order: of equal scores the lower class wins.
+    #[inline]
+    pub(super) fn settle_in_any_order(self, scores: &[f32], best: &mut [f32], codes: &mut [u32]) {
+        let class = u32::from(self.class);
+        for ((&score, best), code) in scores.iter().zip(best).zip(codes) {
+            let wins = (score > *best) | ((score == *best) & (class < *code));
+            *best = if wins { score } else { *best };
+            *code = if wins { class } else { *code };
         }
     }
 }
