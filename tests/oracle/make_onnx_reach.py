@@ -18,7 +18,7 @@ CASES = [
     ("networks/unet2015_torchscript", (1, 1, 316, 188)),
     ("networks/unet2015_3d", (1, 1, 56, 18, 18)),
     ("networks/nnunet2d_batchnorm", (1, 1, 80, 16)),
-    ("networks/resize_nearest_torchscript17", (1, 1, 32, 16)),
+    ("networks/resize_nearest_torchscript12", (1, 1, 32, 16)),
     ("networks/resize_bilinear_dynamo18", (1, 1, 32, 16)),
     ("networks/resize_bilinear_dynamo18", (1, 1, 33, 16)),
     ("networks/resize_pad_torchscript", (1, 1, 33, 16)),
@@ -46,7 +46,6 @@ CASES = [
     ("operators/resize2d_nearest_asymmetric_ceil", (1, 2, 11, 5)),
     ("operators/depthtospace", (1, 8, 5, 5)),
     ("operators/concat_rows", (1, 3, 6, 5)),
-    ("shared:data/models/deepbrain_v1", (1, 1, 96, 8, 8)),
     ("shared:data/models/meshnet_gw3_light", (1, 1, 110, 3, 3)),
     ("shared:models/brain_v0", (1, 1, 240, 16, 16)),
 ]

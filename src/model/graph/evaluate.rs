@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::op::{Binary, Unary};
+use super::function::{Binary, Unary};
 use super::operands::{Operands, broadcast};
 use super::tensor::{Data, Tensor, element_count};
 use crate::error::{Error, Result};
@@ -38,7 +38,6 @@ pub(super) fn evaluate(operands: &Operands<'_>, budget: &mut Budget) -> Result<O
         ("Range", [start, limit, delta]) => range(start, limit, delta, budget)?,
         ("Identity", [x]) => Some((*x).clone()),
         ("Cast", [x]) => cast(operands, x, budget)?,
-        ("Size", [x]) => Some(Tensor::ints(vec![], vec![i64::try_from(x.len()).unwrap_or(i64::MAX)])),
         ("Reshape", [x, ..]) => Some(in_shape(x, operands.reshaped(&x.shape)?)),
         ("Squeeze", [x, ..]) => Some(in_shape(x, operands.squeezed(&x.shape)?)),
         ("Unsqueeze", [x, ..]) => Some(in_shape(x, operands.unsqueezed(&x.shape)?)),
@@ -166,9 +165,9 @@ fn range(start: &Tensor, limit: &Tensor, delta: &Tensor, budget: &mut Budget) ->
 
 #[allow(clippy::cast_possible_truncation, reason = "a cast to integers truncates, as ONNX says")]
 fn cast(operands: &Operands<'_>, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
-    use super::proto::data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16};
+    use super::proto::data_type::{BOOL, is_floating};
     let to = operands.node.int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
-    let floating = matches!(to, FLOAT | FLOAT16 | DOUBLE | BFLOAT16);
+    let floating = is_floating(to);
     let data = match &x.data {
         Data::F32(_) if floating => return Ok(Some(x.clone())),
         Data::I64(_) if !floating && to != BOOL => return Ok(Some(x.clone())),

@@ -147,3 +147,24 @@ impl Network {
         self.layers.iter().map(layer).fold(0, u64::saturating_add)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nearest_sizes_are_those_that_a_search_finds(
+            multiple in 1..40_usize, offset in 0..40_usize, start in 0..6_usize, length in prop::option::of(0..5_usize), size in 0..400_usize,
+        ) {
+            let offset = offset % multiple;
+            let minimum = start * multiple + offset;
+            let sizes = Sizes { multiple, offset, minimum, maximum: length.map(|n| minimum + n * multiple) };
+            let below = (0..=size).rev().find(|&n| sizes.contains(n));
+            let above = (size..=size + 400).find(|&n| sizes.contains(n));
+            prop_assert_eq!(sizes.nearest(size), (below, above));
+        }
+    }
+}

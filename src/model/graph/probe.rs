@@ -24,7 +24,7 @@ impl Graph {
         let axes = (0..probe.base.len()).map(|axis| probe.axis(axis)).collect::<Result<Vec<_>>>()?;
         let sizes: Vec<usize> = axes.iter().map(|axis| axis.typical).collect();
         let network = probe.network(&sizes)?;
-        let voxels: f64 = sizes.iter().map(|&n| n as f64).product();
+        let voxels: f64 = sizes.iter().chain(&probe.head[..1]).map(|&n| n as f64).product();
         Ok(Facts {
             global: axes.iter().find_map(|axis| axis.global.clone()),
             axes: axes.into_iter().map(|axis| axis.facts).collect(),
@@ -37,7 +37,8 @@ impl Graph {
 /// A graph whose input sizes are tried out.
 struct Probe<'a> {
     graph: &'a Graph,
-    channels: usize,
+    /// Batch and channels.
+    head: [usize; 2],
     /// Declared length of each spatial axis.
     declared: Vec<Option<usize>>,
     /// A size per spatial axis that the graph takes.
@@ -61,8 +62,8 @@ impl<'a> Probe<'a> {
                 ));
             }
         };
-        let (channels, declared) = (shape[1].unwrap_or(1), shape[2..].to_vec());
-        let mut probe = Self { graph, channels, declared, base: Vec::new() };
+        let head = [shape[0].unwrap_or(1), shape[1].unwrap_or(1)];
+        let mut probe = Self { graph, head, declared: shape[2..].to_vec(), base: Vec::new() };
         let mut last = None;
         for size in 1..=probe.largest() {
             let sizes: Vec<usize> = probe.declared.iter().map(|n| n.unwrap_or(size)).collect();
@@ -86,7 +87,7 @@ impl<'a> Probe<'a> {
     }
 
     fn network(&self, sizes: &[usize]) -> Result<Network> {
-        self.graph.network(&[[&[1, self.channels], sizes].concat()])
+        self.graph.network(&[[&self.head, sizes].concat()])
     }
 
     /// The network whose axis `axis` has `size` elements.
@@ -98,7 +99,10 @@ impl<'a> Probe<'a> {
 
     fn axis(&self, axis: usize) -> Result<Found> {
         let base = self.along(axis, self.base[axis])?;
-        let stride = total_stride(&Trace::new(&base, axis + 2));
+        // At sizes that halve evenly, interpolation to the size of a skip connection has its proper scale.
+        let even = [128, 64].into_iter().filter(|_| self.declared[axis].is_none());
+        let even = even.into_iter().find_map(|size| self.along(axis, size).ok());
+        let stride = total_stride(&Trace::new(even.as_ref().unwrap_or(&base), axis + 2));
         if stride > MAX_STRIDE {
             return Err(Error::model(format!("the model has a stride of {stride}, which is absurd")));
         }
@@ -117,8 +121,8 @@ impl<'a> Probe<'a> {
         let regular = |d: &usize| (0..stride).all(|r| gains[r].is_some() == (r % d == best % d));
         let divisors = (1..=stride).filter(|&d| stride.is_multiple_of(d));
         let multiple = divisors.into_iter().find(regular).unwrap_or(stride);
-        let sizes = self.from_minimum(axis, multiple, best % multiple, large);
-        let tiles = self.from_minimum(axis, stride, best, large);
+        let sizes = self.above_minimum(axis, multiple, best % multiple, large);
+        let tiles = self.above_minimum(axis, stride, best, large);
         let mut size = tiles.minimum.max(4 * stride);
         let mut network = base;
         let mut seen = None;
@@ -138,7 +142,7 @@ impl<'a> Probe<'a> {
     }
 
     /// The smallest accepted size of a rule that holds at large sizes.
-    fn from_minimum(&self, axis: usize, multiple: usize, offset: usize, large: usize) -> Sizes {
+    fn above_minimum(&self, axis: usize, multiple: usize, offset: usize, large: usize) -> Sizes {
         let mut sizes = (1..=large + multiple).filter(|n| n % multiple == offset);
         let minimum = sizes.find(|&n| self.along(axis, n).is_ok()).unwrap_or(large);
         Sizes { multiple, offset, minimum, maximum: None }

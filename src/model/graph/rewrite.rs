@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::function::{Activation, Binary, Unary};
 use super::network::{Constant, Layer, Network, Value, ValueId};
-use super::op::{Activation, Binary, Op, PadMode, Unary};
+use super::op::{Op, PadMode};
 
 /// Rewrites `network` in place.
 pub(super) fn rewrite(network: &mut Network) {
@@ -147,10 +148,10 @@ impl<'a> Patterns<'a> {
             return;
         }
         let x = layer.inputs[0];
-        if let Some(product) = self.reader(layer.output) {
-            if self.partner(product, Binary::Mul, layer.output) == Some(x) {
-                self.replace(product, Op::Activation(Activation::Swish { alpha: 1.0 }), vec![x]);
-            }
+        let product = self.reader(layer.output);
+        let product = product.filter(|&next| self.partner(next, Binary::Mul, layer.output) == Some(x));
+        if let Some(product) = product {
+            self.replace(product, Op::Activation(Activation::Swish { alpha: 1.0 }), vec![x]);
         }
     }
 

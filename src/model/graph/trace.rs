@@ -321,11 +321,12 @@ mod tests {
 
     /// Written by `tests/oracle/make_onnx_reach.py`, which changes input planes and looks at what ONNX Runtime gives.
     #[test]
+    #[allow(clippy::print_stderr, reason = "a skipped case says so")]
     fn spans_are_those_that_onnx_runtime_shows() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/onnx");
         let shared = std::env::var_os("UNET_VOL_SHARED").map_or_else(|| folder.join("../../../shared"), PathBuf::from);
         let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(folder.join("reach.json")).unwrap()).unwrap();
-        assert_eq!(cases.len(), 34);
+        assert_eq!(cases.len(), 33);
         let mut wider = 0;
         for case in cases {
             let path = match case.model.strip_prefix("shared:") {
