@@ -43,9 +43,7 @@ impl Predictor for Threshold {
 }
 
 fn main() -> Result<()> {
-    let spec = ModelSpec::parse(
-        "schema = 1\nname = 'threshold'\n[[labels]]\nclass = 1\nid = 7\nname = 'bright'\n",
-    )?;
+    let spec = ModelSpec::parse("schema = 1\nname = 'threshold'\n[[labels]]\nclass = 1\nid = 7\nname = 'bright'\n")?;
     let info = |channels| TensorInfo { name: "x".into(), shape: vec![None, Some(channels), None, None, None] };
     let backend = Backend::new("threshold", "1", "Rust", Precision::Fp32);
     let predictor = Threshold { input: info(1), output: info(2), backend };

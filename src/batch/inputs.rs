@@ -48,9 +48,8 @@ impl Inputs {
         let mut inputs: Option<Self> = None;
         for path in paths {
             let path = path.as_ref();
-            let read = ReadOptions::new()
-                .with_volume(options.volume)
-                .with_assume_orientation(options.assume_orientation);
+            let read =
+                ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
             let study = formats::read(path, &read)?;
             check_orientation(path, &study.source, spec)?;
             let file = FileRecord { path: path.to_owned(), sha256: fs::sha256(path)? };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::inference::{Device, EngineChoice, EngineOptions, Precision};
+use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
 use unet_vol::{Error, Result};
 
@@ -48,17 +48,18 @@ pub(crate) enum PrecisionChoice {
 }
 
 impl EngineArguments {
-    pub(crate) fn options(&self) -> EngineOptions {
-        EngineOptions::new()
-            .with_engine(self.engine)
-            .with_device(self.device)
-            .with_precision(match self.precision {
-                PrecisionChoice::Auto | PrecisionChoice::Fp32 => Precision::Fp32,
-                PrecisionChoice::Bf16 => Precision::Bf16,
-            })
-            .with_reproducible(self.reproducible)
-            .with_onnxruntime(self.onnxruntime.clone())
-            .with_openvino(self.openvino.clone())
+    pub(crate) fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.engine = self.engine;
+        options.device = self.device;
+        options.precision = match self.precision {
+            PrecisionChoice::Auto | PrecisionChoice::Fp32 => Precision::Fp32,
+            PrecisionChoice::Bf16 => Precision::Bf16,
+        };
+        options.reproducible = self.reproducible;
+        options.onnxruntime_path.clone_from(&self.onnxruntime);
+        options.openvino_path.clone_from(&self.openvino);
+        options
     }
 }
 

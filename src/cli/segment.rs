@@ -118,7 +118,8 @@ pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
     if arguments.dry_run {
         return dry_run(&arguments, &pipeline);
     }
-    let result = pipeline.run_files(&arguments.inputs, &arguments.study()).and_then(|done| finish(&arguments, &outputs, &done));
+    let result =
+        pipeline.run_files(&arguments.inputs, &arguments.study()).and_then(|done| finish(&arguments, &outputs, &done));
     bar.clear();
     let (manifest, empty) = result?;
     output::warnings(verbosity, &manifest.warnings);
@@ -165,7 +166,10 @@ impl Arguments {
 }
 
 fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
-    let probe = unet_vol::formats::probe(&arguments.inputs[0])?;
+    let read = unet_vol::formats::ReadOptions::new()
+        .with_volume(arguments.volume)
+        .with_assume_orientation(arguments.assume_orientation);
+    let probe = unet_vol::formats::probe(&arguments.inputs[0], &read)?;
     let plan = pipeline.plan(&probe.grid)?;
     if arguments.json {
         output::json(&plan)?;
@@ -195,7 +199,10 @@ fn summary(manifest: &Manifest, outputs: &OutputPaths, verbosity: Verbosity) {
     let backend = &manifest.backend;
     output::say(
         verbosity,
-        format!("{found} labels in {seconds:.1} s ({} on {}, {} threads)", backend.engine, backend.provider, manifest.threads),
+        format!(
+            "{found} labels in {seconds:.1} s ({} on {}, {} threads)",
+            backend.engine, backend.provider, manifest.threads
+        ),
     );
     for volume in &manifest.volumes {
         output::say(verbosity, format!("{}: {:.0} ml", volume.name, volume.ml));

@@ -4,14 +4,15 @@
 //! it; it is never 0 or infinity in disguise.
 
 mod cells;
+mod distance;
 mod overlap;
 mod surface;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::labels::distance::MAX_SHEAR_DEGREES;
 use crate::volume::LabelMap;
+use distance::MAX_SHEAR_DEGREES;
 use overlap::{Overlap, Overlaps};
 use surface::{Mask, SurfaceDistances};
 
@@ -113,6 +114,29 @@ pub struct Scores {
     pub volume_difference_percent: Option<f64>,
 }
 
+impl Scores {
+    /// The mean of each score over those that have it; `None` without any scores.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 scores")]
+    pub fn mean<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let all: Vec<_> = all.into_iter().collect();
+        let mean = |score: fn(&Self) -> Option<f64>| {
+            let values: Vec<f64> = all.iter().filter_map(|scores| score(scores)).collect();
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        (!all.is_empty()).then(|| Self {
+            dice: mean(|s| s.dice),
+            jaccard: mean(|s| s.jaccard),
+            hd95_mm: mean(|s| s.hd95_mm),
+            hd_mm: mean(|s| s.hd_mm),
+            mean_surface_distance_mm: mean(|s| s.mean_surface_distance_mm),
+            surface_dice: mean(|s| s.surface_dice),
+            volume_difference_ml: mean(|s| s.volume_difference_ml),
+            volume_difference_percent: mean(|s| s.volume_difference_percent),
+        })
+    }
+}
+
 /// One label of a [`Report`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -163,7 +187,10 @@ pub struct Report {
 /// [`crate::ErrorKind::Usage`] when the grids do not match or the tolerance is not a number of at least 0;
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
 pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateOptions) -> Result<Report> {
-    check_grids(prediction, reference)?;
+    if let Some(difference) = prediction.grid().difference(reference.grid()) {
+        return Err(Error::usage(format!("the prediction and the reference lie on different grids: {difference}"))
+            .hint("bring one of them onto the other's grid first; nothing is resampled here"));
+    }
     if !(options.tolerance_mm >= 0.0 && options.tolerance_mm.is_finite()) {
         return Err(Error::usage(format!("a tolerance of {} mm is no distance", options.tolerance_mm)));
     }
@@ -175,22 +202,8 @@ pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateO
         .into_iter()
         .map(|id| score(prediction, reference, id, &overlaps.get(id), options))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Report { mean: mean(&labels), labels, options: options.clone() })
-}
-
-fn check_grids(prediction: &LabelMap, reference: &LabelMap) -> Result<()> {
-    let (p, r) = (prediction.grid(), reference.grid());
-    if p.matches(r) {
-        return Ok(());
-    }
-    let message = if p.shape() == r.shape() {
-        let mm = p.corner_distance_mm(r);
-        format!("the prediction and the reference lie on different grids: corner voxels are up to {mm:.4} mm apart")
-    } else {
-        let [p, r] = [p.shape(), r.shape()];
-        format!("the prediction and the reference lie on different grids: {p:?} and {r:?} voxels")
-    };
-    Err(Error::usage(message).hint("bring one of them onto the other's grid first; nothing is resampled here"))
+    let mean = Scores::mean(labels.iter().map(|label| &label.scores)).unwrap_or_default();
+    Ok(Report { mean, labels, options: options.clone() })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]
@@ -246,9 +259,8 @@ fn measure(
     options: &EvaluateOptions,
 ) -> Result<()> {
     let spacing = reference.grid().spacing();
-    let masks = [prediction, reference].map(|map| Mask::new(&map.ids, id, overlap.region));
-    let [p, r] = masks;
-    let (p, r) = (p?, r?);
+    let mask = |map: &LabelMap| Mask::new(&map.ids, id, overlap.region);
+    let (p, r) = (mask(prediction)?, mask(reference)?);
     let voxels = SurfaceDistances::between(p.voxel_surface()?, r.voxel_surface()?, spacing)?;
     scores.hd_mm = Some(voxels.largest());
     scores.hd95_mm = Some(match options.hd95 {
@@ -266,23 +278,4 @@ fn measure(
         }
     });
     Ok(())
-}
-
-/// The mean of each score over the labels that have it.
-#[expect(clippy::cast_precision_loss, reason = "there are at most 65,536 labels")]
-fn mean(labels: &[LabelReport]) -> Scores {
-    let mean = |score: fn(&Scores) -> Option<f64>| {
-        let values: Vec<f64> = labels.iter().filter_map(|label| score(&label.scores)).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-    };
-    Scores {
-        dice: mean(|s| s.dice),
-        jaccard: mean(|s| s.jaccard),
-        hd95_mm: mean(|s| s.hd95_mm),
-        hd_mm: mean(|s| s.hd_mm),
-        mean_surface_distance_mm: mean(|s| s.mean_surface_distance_mm),
-        surface_dice: mean(|s| s.surface_dice),
-        volume_difference_ml: mean(|s| s.volume_difference_ml),
-        volume_difference_percent: mean(|s| s.volume_difference_percent),
-    }
 }

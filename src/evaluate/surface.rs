@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::distance::DistanceField;
 use crate::error::Result;
 use crate::geometry::Region;
-use crate::labels::distance::DistanceField;
 use crate::limits;
 use crate::volume::Volume;
 
@@ -12,8 +12,8 @@ use crate::volume::Volume;
 pub(super) struct Surface {
     shape: [usize; 3],
     marked: Vec<bool>,
-    /// Area of each marked element in scan order, in any unit.
-    pub(super) areas: Vec<f64>,
+    /// Area of each marked element in scan order, in any unit; empty where all have the same.
+    areas: Vec<f64>,
 }
 
 /// The voxels of one label in a box.
@@ -63,8 +63,7 @@ impl Mask {
                 }
             }
         }
-        let areas = vec![1.0; marked.iter().filter(|&&marked| marked).count()];
-        Ok(Surface { shape: self.shape, marked, areas })
+        Ok(Surface { shape: self.shape, marked, areas: Vec::new() })
     }
 
     /// Corners between voxels, of which some of the eight around are inside and some are not, each with the area of
@@ -143,9 +142,15 @@ impl SurfaceDistances {
 
     /// The part of both surfaces' area that is within `tolerance` mm of the other.
     pub(super) fn part_within(&self, tolerance: f64) -> f64 {
-        let both = || self.directed.iter().zip(&self.areas).flat_map(|(mm, areas)| mm.iter().zip(areas));
-        let within: f64 = both().filter(|(mm, _)| **mm <= tolerance).map(|(_, area)| area).sum();
-        within / both().map(|(_, area)| area).sum::<f64>()
+        let (mut within, mut all) = (0.0, 0.0);
+        for (distances, areas) in self.directed.iter().zip(&self.areas) {
+            for (n, &mm) in distances.iter().enumerate() {
+                let area = areas.get(n).copied().unwrap_or(1.0);
+                all += area;
+                within += if mm <= tolerance { area } else { 0.0 };
+            }
+        }
+        within / all
     }
 }
 

@@ -134,6 +134,20 @@ impl Grid {
         self.shape == other.shape && self.corner_distance_mm(other) <= Self::MATCH_TOLERANCE * smallest
     }
 
+    /// In words with the numbers, how `other` differs; `None` when the grids match.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.matches(other) {
+            return None;
+        }
+        let [mine, others] = [self, other].map(|grid| grid.shape.map(|n| n.to_string()).join(" x "));
+        Some(if self.shape == other.shape {
+            format!("corner voxels are up to {:.4} mm apart", self.corner_distance_mm(other))
+        } else {
+            format!("{mine} and {others} voxels")
+        })
+    }
+
     /// The grid after an exact reordering of axes; every voxel keeps its place in the world.
     #[must_use]
     pub fn mapped(&self, map: AxisMap) -> Self {
@@ -158,7 +172,7 @@ impl Grid {
         if region.is_empty() || (0..3).any(|axis| region.end[axis] > self.shape[axis]) {
             return Err(Error::internal(format!("{region:?} is no box of a grid of {:?} voxels", self.shape)));
         }
-        self.window(region.start.map(|v| float(v)), region.shape())
+        self.window(region.start.map(float), region.shape())
     }
 
     /// A grid of `shape` with the same axes whose voxel (0, 0, 0) sits at the continuous index `start` of this one.
@@ -189,7 +203,8 @@ impl Grid {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded below")]
     pub fn respaced(&self, spacing: [f64; 3], rule: GridRule) -> Result<Self> {
         let old = self.spacing();
-        let count = |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
+        let count =
+            |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
         let laid = self.laid(spacing, [count(0), count(1), count(2)], rule)?;
         match rule {
             GridRule::HalfPixel | GridRule::Corner => self.resized(laid.shape, rule),
@@ -282,5 +297,11 @@ mod tests {
         };
         assert!(a.matches(&moved(1e-4 * 0.8)));
         assert!(!a.matches(&moved(1e-2 * 0.8)));
+        assert_eq!(a.difference(&moved(1e-4 * 0.8)), None);
+        assert_eq!(a.difference(&moved(0.25)).unwrap(), "corner voxels are up to 0.2500 mm apart");
+        assert_eq!(
+            a.difference(&a.resized([5, 7, 8], GridRule::HalfPixel).unwrap()).unwrap(),
+            "5 x 7 x 4 and 5 x 7 x 8 voxels"
+        );
     }
 }

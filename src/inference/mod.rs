@@ -17,6 +17,7 @@ mod onnxruntime;
 #[cfg(feature = "openvino")]
 mod openvino;
 mod survey;
+pub mod verification;
 mod verify;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::limits::MIB;
+use crate::model::Model;
 
 /// Largest model file that is read into memory: a protocol buffer has at most 2 GiB.
 const MAX_MODEL_BYTES: u64 = 2048 * MIB;
@@ -22,6 +23,15 @@ pub enum ModelFile<'a> {
         /// The whole file.
         bytes: &'a [u8],
     },
+}
+
+impl<'a> From<&'a Model> for ModelFile<'a> {
+    fn from(model: &'a Model) -> Self {
+        match model.path() {
+            Some(path) => Self::Path(path),
+            None => Self::Bytes { name: &model.spec().name, bytes: model.bytes() },
+        }
+    }
 }
 
 impl ModelFile<'_> {

@@ -192,7 +192,7 @@ fn run(predictor: &dyn Predictor, input: TensorView<'_>) -> Result<(Vec<f32>, Ve
 
 /// The class with the highest score in each voxel, the first of equals. A single class is labelled by its side of 0 and
 /// of 0.5, where logits and probabilities are cut.
-fn labels(scores: &[f32], shape: &[usize]) -> Result<Vec<u16>> {
+pub(super) fn labels(scores: &[f32], shape: &[usize]) -> Result<Vec<u16>> {
     let (classes, voxels) = (shape[1], shape[2..].iter().product::<usize>());
     let mut labels = limits::zeroed(shape[0] * voxels, "the labels")?;
     let samples = labels.chunks_exact_mut(voxels.max(1)).zip(scores.chunks_exact((classes * voxels).max(1)));

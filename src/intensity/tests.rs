@@ -123,7 +123,7 @@ fn toml_of(normalization: &Normalization) -> String {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    let values: Vec<f32> = (0..200_000_u32).map(|n| f32::from((n * 2_654_435_761_u32 >> 17) as u16)).collect();
+    let values: Vec<f32> = (0..200_000_u32).map(|n| f32::from((n.wrapping_mul(2_654_435_761) >> 17) as u16)).collect();
     let normalization = Normalization::new(vec![RESCALE, Step::ZScore { over: Over::Nonzero, epsilon: 1e-8 }]);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -1,17 +1,16 @@
-//! Connected components on runs: union-find over the runs of neighbouring rows.
+//! Connected components, kept as runs.
 //!
 //! Components are numbered from 1 by their first voxel in i-fastest scan order, as cc3d numbers a Fortran-ordered array
-//! and `scipy.ndimage.label` the transposed view of it. Run-based two-pass labelling: He, Chao, Suzuki, "A run-based
-//! two-scan labeling algorithm", IEEE Trans. Image Processing 17(5), 2008.
+//! and `scipy.ndimage.label` the transposed view of it.
 
 use std::iter::{Copied, Zip};
-use std::ops::Range;
 use std::slice;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::runs::{LabelId, Run, append_runs};
+use super::forest::{Forest, range};
+use super::runs::{LabelId, Run};
 use crate::error::{Error, Result};
 use crate::geometry::{Grid, Region};
 use crate::limits;
@@ -55,12 +54,12 @@ impl From<Connectivity> for u8 {
 
 impl Connectivity {
     /// How many voxels apart along i two runs may be and still touch, for rows a step of 1 along j or k apart.
-    fn beside(self) -> u32 {
+    pub(super) fn beside(self) -> u32 {
         u32::from(self != Self::Six)
     }
 
     /// The same for rows a step along both j and k apart; `None` when such rows never touch.
-    fn across(self) -> Option<u32> {
+    pub(super) fn across(self) -> Option<u32> {
         match self {
             Self::Six => None,
             Self::Eighteen => Some(0),
@@ -120,22 +119,12 @@ impl Components {
         class: impl Fn(u16) -> u16 + Sync,
     ) -> Result<Self> {
         let grid = *ids.grid();
-        let [ni, nj, nk] = grid.shape();
         if u32::try_from(grid.voxels()).is_err() {
-            return Err(Error::limit(format!(
-                "components of {:?} voxels cannot be numbered: 2^32 or more",
-                [ni, nj, nk]
-            )));
+            return Err(Error::limit(format!("components of {} voxels cannot be numbered in 32 bits", grid.voxels())));
         }
-        let threads = rayon::current_num_threads();
-        let depth = if threads == 1 { nk } else { nk.div_ceil(4 * threads) };
-        let slabs = ids
-            .data()
-            .par_chunks(depth * nj * ni)
-            .map(|data| Slab::new(data, [ni, nj], connectivity, &class))
-            .collect::<Result<Vec<_>>>()?;
-        let Slab { runs, rows, mut parents } = joined(slabs, [nj, depth], connectivity)?;
-        let (numbers, count) = numbered(&mut parents)?;
+        let forest = Forest::new(ids.data(), grid.shape(), connectivity, &class)?;
+        let (numbers, count) = forest.numbers()?;
+        let Forest { runs, rows, .. } = forest;
         Ok(Self { grid, runs, rows, numbers, count })
     }
 
@@ -172,9 +161,11 @@ impl Components {
     }
 
     /// Size, box and centroid of every component, in the order of their numbers.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
     #[expect(clippy::cast_precision_loss, reason = "sums of indices are below 2^53 for any volume that fits in memory")]
-    pub fn table(&self) -> Vec<Component> {
+    pub fn table(&self) -> Result<Vec<Component>> {
         let empty = Component {
             number: 0,
             label: 0,
@@ -183,8 +174,9 @@ impl Components {
             centroid_index: [0.0; 3],
             centroid_mm: [0.0; 3],
         };
-        let mut table = vec![empty; self.count as usize];
-        let mut sums = vec![[0_u64; 3]; self.count as usize];
+        let mut table = limits::reserved(self.count as usize, "a table of components")?;
+        table.resize(self.count as usize, empty);
+        let mut sums: Vec<[u64; 3]> = limits::zeroed(self.count as usize, "a table of components")?;
         for (j, k, runs) in self.by_row() {
             for (run, number) in runs {
                 let at = number as usize - 1;
@@ -203,7 +195,7 @@ impl Components {
             component.centroid_index = sum.map(|sum| sum as f64 / component.voxels as f64);
             component.centroid_mm = self.grid.index_to_world(component.centroid_index);
         }
-        table
+        Ok(table)
     }
 
     /// Numbers as voxels: 0 for background, else the component's number.
@@ -256,7 +248,8 @@ impl Components {
         (0..self.rows.len() - 1).map(move |row| (row % nj, row / nj, self.row(row)))
     }
 
-    fn row(&self, row: usize) -> RowRuns<'_> {
+    /// The runs of row j + nj * k.
+    pub(super) fn row(&self, row: usize) -> RowRuns<'_> {
         let range = range(&self.rows, row);
         self.runs[range.clone()].iter().copied().zip(self.numbers[range].iter().copied())
     }
@@ -272,149 +265,6 @@ pub(super) fn hull(region: Region, run: Run, j: usize, k: usize) -> Region {
         [0, 1, 2].map(|axis| region.start[axis].min(low[axis])),
         [0, 1, 2].map(|axis| region.end[axis].max(high[axis])),
     )
-}
-
-#[inline]
-fn range(rows: &[u32], row: usize) -> Range<usize> {
-    rows[row] as usize..rows[row + 1] as usize
-}
-
-/// Runs of some planes with their union-find forest: `parents[n] <= n`, so a root is the first run of its tree.
-struct Slab {
-    runs: Vec<Run>,
-    rows: Vec<u32>,
-    parents: Vec<u32>,
-}
-
-impl Slab {
-    #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^32 voxels, so fewer runs")]
-    fn new<T: LabelId>(
-        data: &[T],
-        [ni, nj]: [usize; 2],
-        connectivity: Connectivity,
-        class: &impl Fn(u16) -> u16,
-    ) -> Result<Self> {
-        let mut runs = Vec::new();
-        let mut rows = limits::reserved(data.len() / ni + 1, "the rows of a label volume")?;
-        rows.push(0);
-        for row in data.chunks_exact(ni) {
-            append_runs(row, class, &mut runs)?;
-            rows.push(runs.len() as u32);
-        }
-        let mut parents = limits::reserved(runs.len(), "the components of a label volume")?;
-        parents.extend(0..runs.len() as u32);
-        let mut slab = Self { runs, rows, parents };
-        for row in 0..slab.rows.len() - 1 {
-            if !row.is_multiple_of(nj) {
-                slab.join(row, row - 1, connectivity.beside());
-            }
-            if row >= nj {
-                slab.join_below(row, nj, connectivity);
-            }
-        }
-        Ok(slab)
-    }
-
-    /// Unites a row with the rows of the plane before that it touches.
-    fn join_below(&mut self, row: usize, nj: usize, connectivity: Connectivity) {
-        let below = row - nj;
-        self.join(row, below, connectivity.beside());
-        if let Some(reach) = connectivity.across() {
-            if !row.is_multiple_of(nj) {
-                self.join(row, below - 1, reach);
-            }
-            if !(row + 1).is_multiple_of(nj) {
-                self.join(row, below + 1, reach);
-            }
-        }
-    }
-
-    /// Unites the runs of two rows that share a class and are at most `reach` voxels apart along i.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^32 runs")]
-    fn join(&mut self, row: usize, earlier: usize, reach: u32) {
-        let earlier = range(&self.rows, earlier);
-        let mut first = earlier.start;
-        for current in range(&self.rows, row) {
-            let run = self.runs[current];
-            while first < earlier.end && self.runs[first].end + reach <= run.start {
-                first += 1;
-            }
-            for (other, n) in self.runs[first..earlier.end].iter().zip(first..) {
-                if other.start >= run.end + reach {
-                    break;
-                }
-                if other.class == run.class {
-                    unite(&mut self.parents, current as u32, n as u32);
-                }
-            }
-        }
-    }
-}
-
-/// Puts slabs of `depth` planes together and joins them at the seams.
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 2^32 runs")]
-fn joined(mut slabs: Vec<Slab>, [nj, depth]: [usize; 2], connectivity: Connectivity) -> Result<Slab> {
-    if slabs.len() == 1
-        && let Some(slab) = slabs.pop()
-    {
-        return Ok(slab);
-    }
-    let total = slabs.iter().map(|slab| slab.runs.len()).sum();
-    let mut all = Slab {
-        runs: limits::reserved(total, "the runs of a label volume")?,
-        rows: limits::reserved(slabs.iter().map(|slab| slab.rows.len()).sum(), "the rows of a label volume")?,
-        parents: limits::reserved(total, "the components of a label volume")?,
-    };
-    all.rows.push(0);
-    for slab in slabs {
-        let offset = all.runs.len() as u32;
-        all.runs.extend_from_slice(&slab.runs);
-        all.rows.extend(slab.rows[1..].iter().map(|n| n + offset));
-        all.parents.extend(slab.parents.iter().map(|n| n + offset));
-    }
-    let rows = all.rows.len() - 1;
-    for seam in (depth * nj..rows).step_by(depth * nj) {
-        for row in seam..seam + nj {
-            all.join_below(row, nj, connectivity);
-        }
-    }
-    Ok(all)
-}
-
-/// The root of a tree; the path to it is halved on the way.
-#[inline]
-fn root(parents: &mut [u32], mut n: u32) -> u32 {
-    while parents[n as usize] != n {
-        let grandparent = parents[parents[n as usize] as usize];
-        parents[n as usize] = grandparent;
-        n = grandparent;
-    }
-    n
-}
-
-/// Joins two trees under the smaller root.
-#[inline]
-fn unite(parents: &mut [u32], a: u32, b: u32) {
-    let (a, b) = (root(parents, a), root(parents, b));
-    parents[a.max(b) as usize] = a.min(b);
-}
-
-/// The component number of every run, ascending by root, and how many there are.
-fn numbered(parents: &mut [u32]) -> Result<(Vec<u32>, u32)> {
-    let mut numbers: Vec<u32> = limits::reserved(parents.len(), "the components of a label volume")?;
-    let mut count = 0;
-    for n in 0..parents.len() {
-        // A parent comes before its child and points at its root already.
-        let parent = parents[n] as usize;
-        if parent == n {
-            count += 1;
-            numbers.push(count);
-        } else {
-            numbers.push(numbers[parent]);
-        }
-    }
-    Ok((numbers, count))
 }
 
 #[cfg(test)]
@@ -491,7 +341,7 @@ mod tests {
             let volume = volume(shape, ids);
             let components = Components::new(&volume, Connectivity::TwentySix).unwrap();
             let numbers = components.paint::<u32>().unwrap();
-            let table = components.table();
+            let table = components.table().unwrap();
             prop_assert_eq!(table.len(), components.count() as usize);
             prop_assert_eq!(components.voxels(), table.iter().map(|c| c.voxels).collect::<Vec<_>>());
             prop_assert_eq!(components.labels(), table.iter().map(|c| c.label).collect::<Vec<_>>());
@@ -518,7 +368,7 @@ mod tests {
         let volume = volume([4, 1, 2], vec![1, 2, 0, 3, 0, 0, 0, 3]);
         assert_eq!(Components::new(&volume, Connectivity::Six).unwrap().count(), 3);
         let joined = Components::by_class(&volume, Connectivity::Six, |id| u16::from(id != 0)).unwrap();
-        let table = joined.table();
+        let table = joined.table().unwrap();
         assert_eq!(table.len(), 2);
         assert_eq!(table[0].centroid_index, [0.5, 0.0, 0.0]);
         assert_eq!(table[1].centroid_mm, [13.0, 0.0, 1.5]);

@@ -5,12 +5,10 @@ use std::collections::BTreeSet;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::components::{Components, Connectivity, hull};
-use super::distance::{DistanceField, MAX_SHEAR_DEGREES};
+use super::components::{Components, Connectivity};
 use super::fill::fill_holes;
+use super::near::drop_far;
 use crate::error::{Error, Result};
-use crate::geometry::Region;
-use crate::limits;
 use crate::volume::{LabelMap, LabelTable, Volume};
 
 /// Volumes and lengths within this part of a threshold count as equal to it, so that a spacing that was rounded to
@@ -107,7 +105,7 @@ pub enum Step {
     },
     /// Drops voxels of `labels` that lie farther than `distance_mm` from the largest component of `to`.
     ///
-    /// Distances go from voxel centre to voxel centre. Where `to` has no voxel, all of `labels` is dropped.
+    /// Distances go from voxel centre to voxel centre, on sheared grids too. Where `to` has no voxel, all of `labels` is dropped.
     Near {
         /// Ids of the labels to drop.
         labels: Vec<u16>,
@@ -154,8 +152,7 @@ pub struct PostprocessReport {
 ///
 /// # Errors
 /// [`crate::ErrorKind::Model`] when a step names an id that the table does not have (an empty table has all), a size or
-/// distance that is not a positive number, or a scope it cannot use; [`crate::ErrorKind::Limit`] as [`Components::new`];
-/// [`crate::ErrorKind::Unsupported`] for [`Step::Near`] on sheared axes.
+/// distance that is not a positive number, or a scope it cannot use; [`crate::ErrorKind::Limit`] as [`Components::new`].
 pub fn postprocess(map: &mut LabelMap, steps: &[Step]) -> Result<PostprocessReport> {
     check(map, steps)?;
     let mut report = PostprocessReport::default();
@@ -168,7 +165,7 @@ pub fn postprocess(map: &mut LabelMap, steps: &[Step]) -> Result<PostprocessRepo
             }
             Step::FillHoles { labels } => ("fill_holes", fill_holes(ids, labels)?),
             Step::Near { labels, to, distance_mm, connectivity } => {
-                ("near", (0, drop_far(ids, labels, to, *distance_mm, *connectivity)?))
+                ("near", (0, keep_near(ids, labels, to, *distance_mm, *connectivity)?))
             }
             Step::Merge { labels, into } => ("merge", (0, merge(map, labels, *into)?)),
         };
@@ -181,9 +178,9 @@ pub fn postprocess(map: &mut LabelMap, steps: &[Step]) -> Result<PostprocessRepo
 fn check(map: &LabelMap, steps: &[Step]) -> Result<()> {
     let mut known: BTreeSet<u16> = map.table.labels().iter().map(|label| label.id).collect();
     let any = known.is_empty();
-    let positive = |value: f64, what: &str| match value > 0.0 && value.is_finite() {
-        true => Ok(()),
-        false => Err(Error::model(format!("{what} of {value} is not a positive number"))),
+    let positive = |value: f64, what: &str| {
+        let fine = value > 0.0 && value.is_finite();
+        fine.then_some(()).ok_or_else(|| Error::model(format!("{what} of {value} is not a positive number")))
     };
     for step in steps {
         let ids: Vec<u16> = match step {
@@ -197,11 +194,6 @@ fn check(map: &LabelMap, steps: &[Step]) -> Result<()> {
                 if matches!(to, Scope::Each | Scope::EachOf(_)) {
                     return Err(Error::model("a step `near` needs one thing to be near to")
                         .hint("write foreground, except or together for `to`"));
-                }
-                if map.grid().affine().shear_degrees() > MAX_SHEAR_DEGREES {
-                    return Err(Error::unsupported(
-                        "a step `near` needs axes that are perpendicular, these are sheared",
-                    ));
                 }
                 [labels, to.ids()].concat()
             }
@@ -272,7 +264,7 @@ fn remove_small(ids: &mut Volume<u16>, mm3: f64, scope: &Scope, connectivity: Co
 }
 
 /// Drops voxels of `labels` far from the largest component of `to`: how many.
-fn drop_far(
+fn keep_near(
     ids: &mut Volume<u16>,
     labels: &[u16],
     to: &Scope,
@@ -283,58 +275,9 @@ fn drop_far(
     let Some(target) = largest(&components).into_iter().flatten().next() else {
         return Ok(replace(ids, labels, 0));
     };
-    let reach = distance_mm * (1.0 + ROUNDING);
-    let region = reached_from(&components, target, reach);
-    let field = distances_to(&components, target, region)?;
     let mut listed = vec![false; 1 << 16];
     labels.iter().for_each(|&label| listed[usize::from(label)] = true);
-
-    let [ni, nj, _] = ids.grid().shape();
-    let rows = ids.data_mut().par_chunks_mut(ni).with_min_len(64).enumerate();
-    let drop_in_row = |(row, voxels): (usize, &mut [u16])| {
-        let mut dropped = 0;
-        for (i, id) in voxels.iter_mut().enumerate().filter(|(_, id)| listed[usize::from(**id)]) {
-            let index = [i, row % nj, row / nj];
-            let inner = [0, 1, 2].map(|axis| index[axis].wrapping_sub(region.start[axis]));
-            if !region.contains(index) || field.distance_up_to(inner, reach) > reach {
-                *id = 0;
-                dropped += 1;
-            }
-        }
-        dropped
-    };
-    Ok(rows.map(drop_in_row).sum())
-}
-
-/// The box outside which nothing is within `reach` mm of component `target`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and a larger box is clipped")]
-fn reached_from(components: &Components, target: u32, reach: f64) -> Region {
-    let grid = components.grid();
-    let mut region = Region::new([usize::MAX; 3], [0; 3]);
-    for (j, k, runs) in components.by_row() {
-        for (run, _) in runs.filter(|(_, number)| *number == target) {
-            region = hull(region, run, j, k);
-        }
-    }
-    let margin = grid.spacing().map(|step| (reach / step).floor().min(1e9) as usize);
-    Region {
-        start: [0, 1, 2].map(|axis| region.start[axis].saturating_sub(margin[axis])),
-        end: [0, 1, 2].map(|axis| (region.end[axis] + margin[axis]).min(grid.shape()[axis])),
-    }
-}
-
-/// Distances within `region` to component `target`.
-fn distances_to(components: &Components, target: u32, region: Region) -> Result<DistanceField> {
-    let [width, height, _] = region.shape();
-    let mut marked = limits::zeroed(region.len(), "a mask")?;
-    for (j, k, runs) in components.by_row() {
-        for (run, _) in runs.filter(|(_, number)| *number == target) {
-            let row = ((k - region.start[2]) * height + j - region.start[1]) * width;
-            let start = row + run.range().start - region.start[0];
-            marked[start..start + run.len()].fill(true);
-        }
-    }
-    DistanceField::new(&marked, region.shape(), components.grid().spacing())
+    drop_far(ids, &listed, &components, target, distance_mm * (1.0 + ROUNDING))
 }
 
 fn merge(map: &mut LabelMap, labels: &[u16], into: u16) -> Result<u64> {
@@ -407,36 +350,43 @@ mod tests {
         assert_eq!(row(&[3, 0, 3], near), [0, 0, 0]);
     }
 
+    /// By all pairs of voxels, on an isotropic, an anisotropic, and a sheared oblique grid.
     #[test]
-    fn near_agrees_with_all_pairs_of_distances() {
-        let shape = [9, 7, 8];
-        let ids: Vec<u16> =
-            (0..shape.iter().product::<usize>()).map(|n| [0, 3, 1, 3, 0, 1, 3][n * n % 31 % 7]).collect();
-        let mut map = map(shape, ids);
-        let largest = Components::by_class(&map.ids, Connectivity::TwentySix, |id| u16::from(id == 1)).unwrap();
-        let best = largest.table().into_iter().rev().max_by_key(|component| component.voxels).unwrap();
-        let numbers = largest.paint::<u32>().unwrap();
-        let grid = *map.grid();
-        let mm = |(i, j, k): (usize, usize, usize)| grid.index_to_world([i, j, k].map(|n| n as f64));
-        let target: Vec<_> =
-            numbers.view().indexed_iter().filter(|(_, n)| **n == best.number).map(|(at, _)| mm(at)).collect();
-        let mut wanted = map.ids.clone();
-        for (at, id) in wanted.view_mut().indexed_iter_mut().filter(|(_, id)| **id == 3) {
-            let here = mm(at);
-            let square = |there: &[f64; 3]| (0..3).map(|a| (here[a] - there[a]).powi(2)).sum::<f64>();
-            if target.iter().map(square).fold(f64::INFINITY, f64::min).sqrt() > 1.2 {
-                *id = 0;
+    fn near_is_near_on_any_grid() {
+        let affines = [
+            Affine::identity(),
+            Affine::from_spacing([-1.0, 2.0, 0.5], [3.0; 3]).unwrap(),
+            Affine::from_rows([[-0.9, 0.5, 0.1, 12.0], [0.1, 0.3, -1.0, -40.0], [0.0, 0.1, 0.3, 7.5]]).unwrap(),
+        ];
+        for (affine, distance_mm) in
+            affines.into_iter().flat_map(|affine| [0.5, 0.9, 1.2, 2.5, 1e9].map(|mm| (affine, mm)))
+        {
+            let shape = [9, 7, 8];
+            let grid = Grid::new(shape, affine).unwrap();
+            let ids = (0..grid.voxels()).map(|n| if n % 61 < 4 { 1 } else { [0, 3, 3][n * n % 31 % 3] }).collect();
+            let mut map = LabelMap::new(Volume::new(grid, ids).unwrap(), LabelTable::default());
+
+            let ones = Components::by_class(&map.ids, Connectivity::TwentySix, |id| u16::from(id == 1)).unwrap();
+            let best = ones.table().unwrap().into_iter().rev().max_by_key(|component| component.voxels).unwrap();
+            let numbers = ones.paint::<u32>().unwrap();
+            let mm = |(i, j, k): (usize, usize, usize)| grid.index_to_world([i, j, k].map(|n| n as f64));
+            let voxels = numbers.view();
+            let of_best = voxels.indexed_iter().filter(|(_, n)| **n == best.number);
+            let target: Vec<_> = of_best.map(|(at, _)| mm(at)).collect();
+            let mut wanted = map.ids.clone();
+            for (at, id) in wanted.view_mut().indexed_iter_mut().filter(|(_, id)| **id == 3) {
+                let square = |there: &[f64; 3]| mm(at).iter().zip(there).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+                if target.iter().map(square).fold(f64::INFINITY, f64::min).sqrt() > distance_mm {
+                    *id = 0;
+                }
             }
+            assert_eq!(wanted != map.ids, distance_mm < 1e9);
+
+            let to = Scope::Together(vec![1]);
+            let step = Step::Near { labels: vec![3], to, distance_mm, connectivity: Connectivity::TwentySix };
+            postprocess(&mut map, &[step]).unwrap();
+            assert_eq!(map.ids, wanted);
         }
-        assert_ne!(wanted, map.ids);
-        let step = Step::Near {
-            labels: vec![3],
-            to: Scope::Together(vec![1]),
-            distance_mm: 1.2,
-            connectivity: Connectivity::TwentySix,
-        };
-        postprocess(&mut map, &[step]).unwrap();
-        assert_eq!(map.ids, wanted);
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct Instances {
 /// [`crate::ErrorKind::Limit`] as [`Components::new`].
 pub fn instances(map: &LabelMap, options: &InstanceOptions) -> Result<Instances> {
     let components = Components::new(&map.ids, options.connectivity)?;
-    let mut objects = components.table();
+    let mut objects = components.table()?;
     if options.order == InstanceOrder::Size {
         // Stable: components come ordered by their first voxel.
         objects.sort_by_key(|object| std::cmp::Reverse(object.voxels));

@@ -6,16 +6,17 @@
 mod activation;
 mod components;
 pub mod decide;
-pub(crate) mod distance;
 mod fill;
 mod filters;
+mod forest;
 mod instances;
+mod near;
 pub(crate) mod runs;
 mod statistics;
 
 pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
-pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Outside, Rule};
+pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess};
 pub use instances::{InstanceOptions, InstanceOrder, Instances, instances};
 pub use runs::LabelId;

@@ -68,6 +68,10 @@ pub(crate) fn append_runs<T: LabelId>(row: &[T], class: impl Fn(u16) -> u16, run
     let mut open = Run { start: 0, end: 0, class: background };
     let mut before = T::default();
     let mut block_at = |block: &[T; BLOCK], base: usize| {
+        // Most blocks hold one id.
+        if block.iter().fold(true, |same, &id| same & (id == before)) {
+            return;
+        }
         let mut mask = transitions(block, before);
         while mask != 0 {
             let n = mask.trailing_zeros() as usize;

@@ -65,14 +65,8 @@ pub struct Statistics {
 /// be had.
 #[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]
 pub fn statistics(map: &LabelMap, image: Option<&Volume<f32>>) -> Result<Statistics> {
-    if let Some(image) = image
-        && !image.grid().matches(map.grid())
-    {
-        return Err(Error::usage(format!(
-            "an image of {:?} voxels does not lie on the grid of the label map, {:?} voxels",
-            image.grid().shape(),
-            map.grid().shape()
-        )));
+    if let Some(difference) = image.and_then(|image| image.grid().difference(map.grid())) {
+        return Err(Error::usage(format!("the image and the label map lie on different grids: {difference}")));
     }
     let plane = map.grid().shape()[0] * map.grid().shape()[1];
     let planes = map.ids.data().par_chunks(plane).enumerate().map_init(Scratch::default, |scratch, (k, ids)| {
@@ -244,7 +238,7 @@ mod tests {
             seed in any::<u32>(),
         ) {
             let voxels = shape.iter().product::<usize>();
-            let noise = |n: usize| (n as u32 ^ seed).wrapping_mul(0x9E37_79B1) >> 16;
+            let noise = |n: usize| (u32::try_from(n).unwrap() ^ seed).wrapping_mul(0x9E37_79B1) >> 16;
             let ids: Vec<u16> = (0..voxels).map(|n| [0, 0, 1, 5, 900][noise(n / 3) as usize % 5]).collect();
             let values: Vec<f32> = (0..voxels).map(|n| 1e5 + noise(n * 7 + 1) as f32 / 300.0).collect();
             let map = LabelMap::new(Volume::new(sheared(shape), ids).unwrap(), LabelTable::default());

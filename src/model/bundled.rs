@@ -6,7 +6,7 @@ pub(super) struct Bundled {
     pub(super) name: &'static str,
     /// The ONNX file with its description inside.
     pub(super) onnx: &'static [u8],
-    /// See [`super::Model::golden`].
+    /// The case by which engines are verified, see [`super::Golden`].
     pub(super) golden: &'static [u8],
 }
 

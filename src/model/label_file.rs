@@ -39,7 +39,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<ClassSpec>> {
 mod tests {
     #[test]
     fn index_is_class_and_background_is_left_out() {
-        let classes = super::parse(r#"{"R":[0,9],"G":[0,8],"B":[0,7],"labels":["background","White Matter"]}"#).unwrap();
+        let classes =
+            super::parse(r#"{"R":[0,9],"G":[0,8],"B":[0,7],"labels":["background","White Matter"]}"#).unwrap();
         assert_eq!(classes.len(), 1);
         assert_eq!((classes[0].class, classes[0].rgb), (1, Some([9, 8, 7])));
         assert!(super::parse("[]").is_err());

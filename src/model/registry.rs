@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::bundled;
-use super::graph::Graph;
+use super::golden::Golden;
+use super::graph::{self, Graph};
 use super::label_file;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -80,6 +81,16 @@ impl Model {
         Ok(Self { spec, graph: Arc::new(graph), bytes, path, sha256, golden: None })
     }
 
+    /// Writes a copy of an ONNX file that carries the description in `spec`.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; [`crate::ErrorKind::Output`] and [`crate::ErrorKind::Usage`] when `output` cannot be written.
+    pub fn describe(path: &Path, spec: &Path, output: &Path, overwrite: fs::Overwrite) -> Result<()> {
+        let model = Self::open(path, Some(spec))?;
+        let bytes = graph::set_metadata(model.bytes(), ModelSpec::METADATA_KEY, &model.spec.to_json()?)?;
+        fs::write_bytes(output, overwrite, &bytes)
+    }
+
     /// What the model expects and means.
     #[must_use]
     pub fn spec(&self) -> &ModelSpec {
@@ -110,11 +121,12 @@ impl Model {
         &self.sha256
     }
 
-    /// The stored input and labels by which an engine is verified: gzip of `ULV1`, three `u32` sizes, the input as
-    /// `u8` (value / 255), and the class of each voxel as `u8`, all little-endian in the tensor's order.
-    #[must_use]
-    pub fn golden(&self) -> Option<&'static [u8]> {
-        self.golden
+    /// The stored case by which an engine is verified; bundled models have one.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when it is damaged.
+    pub fn golden(&self) -> Result<Option<Golden>> {
+        self.golden.map(Golden::parse).transpose()
     }
 }
 

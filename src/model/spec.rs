@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::geometry::{GridRule, Orientation};
 use crate::intensity::Normalization;
-use crate::labels::{Activation, Interpolation, Outside, Rule, Step};
-use crate::resample::ResampleOptions;
+use crate::labels::{Activation, Interpolation, Rule, Step};
+use crate::resample::{Outside, ResampleOptions};
 use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{Label, LabelTable, TermCode};
 
@@ -153,13 +153,7 @@ pub struct GridSpec {
 
 impl Default for GridSpec {
     fn default() -> Self {
-        Self {
-            spacing_mm: None,
-            shape: None,
-            rule: GridRule::HalfPixel,
-            world_aligned: false,
-            multiple: 1,
-        }
+        Self { spacing_mm: None, shape: None, rule: GridRule::HalfPixel, world_aligned: false, multiple: 1 }
     }
 }
 
@@ -218,7 +212,8 @@ impl ModelSpec {
         let spec: Self = if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|e| Error::model(format!("the model spec is not valid JSON: {e}")))?
         } else {
-            toml::from_str(text).map_err(|e| Error::model(format!("the model spec is not valid TOML: {}", e.message())))?
+            toml::from_str(text)
+                .map_err(|e| Error::model(format!("the model spec is not valid TOML: {}", e.message())))?
         };
         spec.validate()?;
         Ok(spec)
@@ -256,7 +251,9 @@ impl ModelSpec {
         if self.output.decision == Rule::Argmax && self.labels.iter().any(|c| c.class == 0) {
             return fail("class 0 is background under argmax and cannot have a label".into());
         }
-        for normalize in std::iter::once(&self.input.normalize).chain(self.input.channels.iter().filter_map(|c| c.normalize.as_ref())) {
+        for normalize in std::iter::once(&self.input.normalize)
+            .chain(self.input.channels.iter().filter_map(|c| c.normalize.as_ref()))
+        {
             normalize.check()?;
         }
         let mut classes: Vec<_> = self.labels.iter().map(|c| c.class).collect();

@@ -5,6 +5,7 @@
 //! ```
 
 mod keep;
+mod network;
 mod plan;
 mod probabilities;
 mod progress;
@@ -24,7 +25,7 @@ use crate::geometry::Grid;
 use crate::inference::{self, Backend, ModelFile, Predictor};
 use crate::labels::Step;
 use crate::model::{Model, ModelSpec};
-use crate::tiling::{Dimensions, NetworkShape, Tiling};
+use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
 
 use keep::KeepLabels;
@@ -119,17 +120,15 @@ impl PipelineBuilder {
     /// [`crate::ErrorKind::Model`] when the engine cannot be had or the network does not fit its description.
     pub fn build(self) -> Result<Pipeline> {
         let pool = thread_pool(self.threads)?;
-        let file = match self.model.path() {
-            Some(path) => ModelFile::Path(path),
-            None => ModelFile::Bytes { name: &self.model.spec().name, bytes: self.model.bytes() },
-        };
+        let file = ModelFile::from(&self.model);
         let open = || inference::open(&file, &self.engine);
         let (predictor, notes) = match &pool {
             Some(pool) => pool.install(open)?,
             None => open()?,
         };
         let origin = Origin { path: self.model.path().map(Into::into), sha256: Some(self.model.sha256().to_owned()) };
-        Pipeline::assemble(self.model.spec().clone(), origin, predictor, self.settings, pool, notes)
+        let network = network::of_graph(self.model.spec(), self.model.graph())?;
+        Pipeline::assemble(self.model.spec().clone(), origin, predictor, network, self.settings, pool, notes)
     }
 }
 
@@ -200,18 +199,19 @@ impl Pipeline {
     /// [`crate::ErrorKind::Model`] when the predictor does not fit the description.
     pub fn with_predictor(spec: ModelSpec, predictor: Box<dyn Predictor>) -> Result<Self> {
         spec.validate()?;
-        Self::assemble(spec, Origin::default(), predictor, Settings::default(), None, Vec::new())
+        let network = network::of_description(&spec);
+        Self::assemble(spec, Origin::default(), predictor, network, Settings::default(), None, Vec::new())
     }
 
     fn assemble(
         spec: ModelSpec,
         origin: Origin,
         predictor: Box<dyn Predictor>,
+        network: NetworkShape,
         settings: Settings,
         pool: Option<Arc<rayon::ThreadPool>>,
         notes: Vec<Warning>,
     ) -> Result<Self> {
-        let network = spec.network.unwrap_or_else(|| NetworkShape::padded([spec.grid.multiple; 3]));
         check_network(&spec, &network, predictor.as_ref())?;
         let keep = KeepLabels::new(&settings.keep_labels, &spec.table()?)?;
         Ok(Self { spec, origin, predictor, settings, network, keep, pool, notes })
@@ -278,7 +278,8 @@ fn thread_pool(threads: usize) -> Result<Option<Arc<rayon::ThreadPool>>> {
         return Ok(None);
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    pool.map(|pool| Some(Arc::new(pool))).map_err(|e| Error::limit(format!("{threads} threads cannot be had")).because(e))
+    pool.map(|pool| Some(Arc::new(pool)))
+        .map_err(|e| Error::limit(format!("{threads} threads cannot be had")).because(e))
 }
 
 /// Rank, channels and classes of the network against its description, before the first tile.
@@ -301,7 +302,7 @@ fn check_network(spec: &ModelSpec, network: &NetworkShape, predictor: &dyn Predi
     if rank != output.shape.len() || !(4..=5).contains(&rank) {
         return fail(format!("model {:?} is neither [N, C, H, W] nor [N, C, D, H, W]", spec.name));
     }
-    if (network.dimensions == Dimensions::Two) != (rank == 4) {
+    if network::is_planar(network) != (rank == 4) {
         return fail(format!("the description of {:?} does not fit a network of rank {rank}", spec.name));
     }
     let slices = if let Tiling::Slices(slices) = &spec.tiling { slices.slices } else { 1 };

@@ -133,7 +133,13 @@ fn shrunk(length: usize, step: usize) -> usize {
 }
 
 impl Plan {
-    fn new(pipeline: &Pipeline, source: &Grid, working: &Grid, layout: &Layout, decide: &DecideOptions) -> Result<Self> {
+    fn new(
+        pipeline: &Pipeline,
+        source: &Grid,
+        working: &Grid,
+        layout: &Layout,
+        decide: &DecideOptions,
+    ) -> Result<Self> {
         let channels = pipeline.spec().input.channels.len();
         let classes = decide.ids.len();
         let floats = |count: usize| (count as u64).saturating_mul(4);
@@ -150,7 +156,12 @@ impl Plan {
             + floats(input.iter().product())
             + floats(output.iter().product())
             + pipeline.predictor.working_bytes(&input)?
-            + Decider::bytes(working, source, decide, if covers(layout) { working.shape()[2] } else { layout.ring_planes() })
+            + Decider::bytes(
+                working,
+                source,
+                decide,
+                if covers(layout) { working.shape()[2] } else { layout.ring_planes() },
+            )
             + labels;
         let stages = vec![
             StageBytes { name: "read", bytes: study },

@@ -33,7 +33,8 @@ impl Probabilities {
     pub(super) fn push(&self, slab: &Slab<'_>) -> Result<()> {
         let plane = self.plane();
         let mut values = limits::zeroed(self.classes * plane, "a plane of probabilities")?;
-        let mut file = self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))?;
+        let mut file =
+            self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))?;
         for p in 0..slab.planes {
             for (out, class) in values.chunks_mut(plane).zip(slab.data.chunks(slab.class_stride)) {
                 out.copy_from_slice(&class[p * plane..][..plane]);
@@ -60,7 +61,8 @@ impl Probabilities {
         let plane = self.plane();
         let mut data: Vec<f32> = limits::reserved(self.grid.voxels(), "a class of probabilities")?;
         let mut bytes = vec![0; plane * 4];
-        let mut file = self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))?;
+        let mut file =
+            self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))?;
         for k in 0..self.grid.shape()[2] {
             let at = ((k * self.classes + class) * plane * 4) as u64;
             file.seek(SeekFrom::Start(at)).map_err(|e| failed("read", e))?;

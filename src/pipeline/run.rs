@@ -174,7 +174,9 @@ impl<'a> Passes<'a> {
         let wanted = self.layout.output_shape(tiles.len(), self.classes);
         let given = self.pipeline.predictor.output_shape(&shape)?;
         if given != wanted {
-            return Err(Error::model(format!("the network gives {given:?} for {shape:?} where {wanted:?} is expected")));
+            return Err(Error::model(format!(
+                "the network gives {given:?} for {shape:?} where {wanted:?} is expected"
+            )));
         }
         let input = &mut self.input[..shape.iter().product()];
         let patch = input.len() / (tiles.len() * fed.len());

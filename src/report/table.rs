@@ -10,10 +10,9 @@ use crate::volume::LabelTable;
 pub fn csv(statistics: &Statistics) -> String {
     let mut out = String::from("id,name,voxels,ml,x_mm,y_mm,z_mm,mean,std\n");
     for label in &statistics.labels {
-        let centroid = label.centroid_mm.map_or_else(
-            || ",,".to_owned(),
-            |c| c.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(","),
-        );
+        let centroid = label
+            .centroid_mm
+            .map_or_else(|| ",,".to_owned(), |c| c.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(","));
         let intensity =
             label.intensity.map_or_else(|| ",".to_owned(), |value| format!("{:.4},{:.4}", value.mean, value.std));
         let _ = writeln!(

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-pub use options::{Border, Method, ResampleOptions, Sigma, Smoothing, SmoothingBorder};
+pub use options::{Border, Method, Outside, ResampleOptions, Sigma, Smoothing, SmoothingBorder};
 
 use crate::error::{Error, Result};
 use crate::geometry::{Affine, AlignedMap, Grid, float};
@@ -65,14 +65,36 @@ pub fn resample(source: &Volume<f32>, target: &Grid, options: &ResampleOptions) 
     Volume::new(*target, out)
 }
 
-/// Label ids at the voxel centres of `target`: those of the nearest voxel, as [`Method::Nearest`] has it. Beyond the edges
-/// of the outermost voxels stands background, or with `clamp` the outermost voxel.
+/// Bytes that [`resample`] holds at its peak beside the source, the result included; a few planes per thread are not.
+#[must_use]
+pub fn resample_bytes(source: &Grid, target: &Grid, options: &ResampleOptions) -> u64 {
+    let aligned = AlignedMap::of(&target.index_map_to(source), target.shape());
+    let permuted = aligned.is_some_and(|map| map.from != [0, 1, 2]);
+    let results = target.voxels() * (1 + usize::from(permuted));
+    let cubic = options.method == Method::Cubic;
+    let padding = if cubic && options.border == Border::ScipyNearest { 2 * PADDING } else { 0 };
+    let coefficients = if cubic { source.shape().iter().map(|n| n + padding).product() } else { 0 };
+    let smoothed = options.smoothing.is_some() && (cubic || aligned.is_none());
+    // The smoothed source goes when the coefficients are there.
+    let smoothed = if smoothed { source.voxels() } else { 0 };
+    let inputs = if cubic {
+        (smoothed + coefficients + target.voxels()).max(coefficients + results)
+    } else {
+        smoothed + results
+    };
+    4 * inputs as u64
+}
+
+/// Label ids at the voxel centres of `target`: those of the nearest voxel, as [`Method::Nearest`] has it.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
-pub fn resample_labels(labels: &Volume<u16>, target: &Grid, clamp: bool) -> Result<Volume<u16>> {
+pub fn resample_labels(labels: &Volume<u16>, target: &Grid, outside: Outside) -> Result<Volume<u16>> {
     let map = target.index_map_to(labels.grid());
-    let border = if clamp { Border::Clamp } else { Border::FieldOfView(0.0) };
+    let border = match outside {
+        Outside::Background => Border::FieldOfView(0.0),
+        Outside::Clamp => Border::Clamp,
+    };
     let mut out = limits::zeroed(target.voxels(), "a resampled label volume")?;
     nearest::nearest(labels.data(), labels.grid().shape(), &map, target.shape(), border, 0, &mut out)?;
     Volume::new(*target, out)

@@ -22,7 +22,8 @@ impl Field<'_> {
     /// Interpolates at every voxel of a target of shape `target`; `map` leads from its indices to those of `self`.
     pub(super) fn interpolate(&self, map: &Affine, target: [usize; 3], finish: Finish, out: &mut [f32]) {
         let step = map.column(0);
-        let (low, high) = ([-SNAP; 3], self.shape.map(|n| float(n - 1) + SNAP));
+        // Far enough from the edges that fixed-point steps stay within the source.
+        let (low, high) = ([SNAP; 3], self.shape.map(|n| float(n - 1) - SNAP));
         out.par_chunks_mut(target[0]).enumerate().for_each(|(row, out)| {
             let start = map.apply([0.0, float(row % target[1]), float(row / target[1])]);
             let fast = !self.cubic && self.shape.iter().all(|&n| n > 1);
@@ -48,16 +49,14 @@ impl Field<'_> {
         out[inside.end..].fill(outside);
     }
 
-    /// The stretch `core` of a row whose coordinates all lie within the source, in 32.32 fixed point.
+    /// The stretch `core` of a row whose coordinates lie between the outermost voxels, in 32.32 fixed point.
     fn linear_row(&self, start: [f64; 3], step: [f64; 3], core: Range<usize>, out: &mut [f32]) {
         let stride = [1, self.shape[0], self.shape[0] * self.shape[1]];
-        let limit = self.shape.map(|n| (fixed(float(n - 1))) - 1);
         let steps = step.map(fixed);
         let mut at: [i64; 3] = std::array::from_fn(|a| fixed(start[a] + step[a] * float(core.start)));
         for out in &mut out[core] {
-            let here: [i64; 3] = std::array::from_fn(|a| at[a].clamp(0, limit[a]));
-            let base = (0..3).map(|a| whole(here[a]) * stride[a]).sum::<usize>();
-            let [wi, wj, wk] = here.map(fraction);
+            let base = (0..3).map(|a| whole(at[a]) * stride[a]).sum::<usize>();
+            let [wi, wj, wk] = at.map(fraction);
             let cell = &self.data[base..=base + 1 + stride[1] + stride[2]];
             let edge = |offset: usize| {
                 let pair = &cell[offset..offset + 2];
@@ -136,7 +135,7 @@ fn fixed(value: f64) -> i64 {
     (value * 4_294_967_296.0).round() as i64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
+#[expect(clippy::cast_sign_loss, reason = "within the axis")]
 fn whole(fixed: i64) -> usize {
     (fixed >> 32) as usize
 }

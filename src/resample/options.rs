@@ -40,6 +40,18 @@ pub enum Border {
     ScipyNearest,
 }
 
+/// What stands in a label volume beyond the edges of the outermost voxels of its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Outside {
+    /// Id 0.
+    #[default]
+    Background,
+    /// What stands at the nearest voxel.
+    Clamp,
+}
+
 impl Border {
     /// What stands where the source is not read; 0 for a border that always reads it.
     pub(super) fn value(self) -> f32 {

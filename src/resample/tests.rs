@@ -146,10 +146,10 @@ fn clipping_keeps_cubic_results_in_the_range_of_the_source() {
 fn labels_halfway_between_voxels_and_beyond_the_edge_follow_the_stated_rule() {
     let source = Volume::new(Grid::new([4, 1, 1], Affine::identity()).unwrap(), vec![1_u16, 2, 3, 65535]).unwrap();
     let half = source.grid().resized([2, 1, 1], GridRule::HalfPixel).unwrap();
-    assert_eq!(resample_labels(&source, &half, false).unwrap().data(), [2, 65535]);
+    assert_eq!(resample_labels(&source, &half, Outside::Background).unwrap().data(), [2, 65535]);
     let wide = source.grid().window([-1.0, 0.0, 0.0], [6, 1, 1]).unwrap();
-    assert_eq!(resample_labels(&source, &wide, false).unwrap().data(), [0, 1, 2, 3, 65535, 0]);
-    assert_eq!(resample_labels(&source, &wide, true).unwrap().data(), [1, 1, 2, 3, 65535, 65535]);
+    assert_eq!(resample_labels(&source, &wide, Outside::Background).unwrap().data(), [0, 1, 2, 3, 65535, 0]);
+    assert_eq!(resample_labels(&source, &wide, Outside::Clamp).unwrap().data(), [1, 1, 2, 3, 65535, 65535]);
 }
 
 #[test]
@@ -162,6 +162,35 @@ fn options_are_read_from_a_spec_by_name() {
     let cubic = ResampleOptions::new(Method::Cubic).with_border(Border::Constant(-1000.0));
     assert_eq!(options, cubic.with_clip(true).with_smoothing(smoothing));
     assert!(toml::from_str::<ResampleOptions>("metod = \"cubic\"").is_err());
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let source = Volume::new(oblique_grid([29, 28, 27]), noise(29 * 28 * 27)).unwrap();
+    let aligned = source.grid().resized([20, 31, 33], GridRule::HalfPixel).unwrap();
+    let turned = source.grid().conformed([28, 29, 30], [1.1, 1.2, 1.3], Orientation::RAS).unwrap();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let values = |method, target| resample(&source, target, &ResampleOptions::new(method)).unwrap().into_data();
+        pool.install(|| {
+            [Method::Linear, Method::Cubic].map(|method| [values(method, &aligned), values(method, &turned)])
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn predicted_bytes_cover_the_copies_that_a_method_needs() {
+    let source = Grid::new([10, 20, 30], Affine::identity()).unwrap();
+    let bytes = |target: &Grid, options: ResampleOptions| resample_bytes(&source, target, &options) / 4;
+    let linear = ResampleOptions::new(Method::Linear);
+    let smoothing = Smoothing::new(Sigma::Quarter, SmoothingBorder::Symmetric);
+    assert_eq!(bytes(&source, linear.with_smoothing(smoothing)), 6000);
+    let turned = source.mapped(source.orientation().to("SAR".parse().unwrap()));
+    assert_eq!(bytes(&turned, linear), 12_000);
+    let cubic = ResampleOptions::new(Method::Cubic);
+    assert_eq!(bytes(&source, cubic.with_smoothing(smoothing)), 18_000);
+    assert_eq!(bytes(&source, cubic.with_border(Border::ScipyNearest)), 6000 + 34 * 44 * 54);
 }
 
 proptest! {

@@ -151,7 +151,8 @@ fn modules_use_only_what_the_block_allows() {
             if rules.allowed.contains_key(&name) && !allowed.contains(&name) {
                 problems.push(format!("{module} uses {name}"));
             } else if !rules.allowed.contains_key(&name) {
-                problems.push(format!("{module} uses crate::{name}, which is no module: name the module it comes from"));
+                problems
+                    .push(format!("{module} uses crate::{name}, which is no module: name the module it comes from"));
             }
         }
         let depth = module.split('/').count();

@@ -1,6 +1,13 @@
 //! Components, holes and instances against golden values, real masks and, through `tests/oracle/components.py`,
 //! against cc3d and SciPy.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "tests may panic, on small values"
+)]
+
 use std::io::Read;
 
 use proptest::prelude::*;

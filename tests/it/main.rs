@@ -2,8 +2,11 @@
 
 mod architecture;
 mod components;
+#[cfg(feature = "embedded")]
+mod engine;
 mod evaluate;
 mod graph;
+mod intensity;
 mod nifti;
 mod nifti_write;
 mod report;

@@ -234,5 +234,7 @@ fn names_and_existing_files_are_minded() {
     }
     assert_eq!(write("a.mgz"), Err(ErrorKind::Usage));
     assert_eq!(write("nowhere/a.nii"), Err(ErrorKind::Output));
+    #[cfg(target_os = "linux")]
+    assert_eq!(write("/proc/a.nii.gz"), Err(ErrorKind::Output));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }

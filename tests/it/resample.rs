@@ -1,10 +1,13 @@
 //! Resampling against golden values of SciPy.
 
 use serde_json::Value;
-use unet_vol::resample::{Border, Method, ResampleOptions, resample};
+use unet_vol::geometry::{Field, GridRule};
+use unet_vol::intensity::Normalization;
+use unet_vol::labels::{DecideOptions, Decider};
+use unet_vol::resample::{Border, Method, Outside, ResampleOptions, resample};
 use unet_vol::{Affine, Grid, Volume};
 
-use crate::support::{floats, json, largest_difference, shared};
+use crate::support::{floats, json, largest_difference, repository, shared};
 
 fn method(order: &Value) -> Method {
     match order.as_u64() {
@@ -82,7 +85,7 @@ fn rows_resized_by_the_half_pixel_rule_agree_with_scikit_image() {
         let data = floats(&row["in"]);
         let count = usize::try_from(row["m"].as_u64().unwrap()).unwrap();
         let source = Volume::new(Grid::new([data.len(), 1, 1], Affine::identity()).unwrap(), data).unwrap();
-        let target = source.grid().resized([count, 1, 1], unet_vol::geometry::GridRule::HalfPixel).unwrap();
+        let target = source.grid().resized([count, 1, 1], GridRule::HalfPixel).unwrap();
         let cubic = ResampleOptions::new(Method::Cubic).with_border(Border::ScipyNearest);
         for (options, expected) in [
             (ResampleOptions::new(Method::Linear), "order1_edge"),
@@ -95,4 +98,80 @@ fn rows_resized_by_the_half_pixel_rule_agree_with_scikit_image() {
         }
     }
     assert_eq!(rows.len(), 2);
+}
+
+fn grid(value: &Value) -> Grid {
+    let rows: Vec<[f64; 4]> = serde_json::from_value(value["affine"].clone()).unwrap();
+    let shape = serde_json::from_value(value["shape"].clone()).unwrap();
+    Grid::new(shape, Affine::from_rows([rows[0], rows[1], rows[2]]).unwrap()).unwrap()
+}
+
+/// Written by `tests/oracle/resample.py`: SciPy and SimpleITK on permuted, flipped, rotated, sheared and anisotropic grids;
+/// the area rule of the bundled brain network; smoothing as in scikit-image and SynthSeg.
+#[test]
+fn grids_of_all_kinds_agree_with_scipy_simpleitk_and_the_area_rule() {
+    let golden = json(repository("testdata/golden/resample_oracle.json"));
+    let mut seen = 0;
+    for case in golden["cases"].as_array().unwrap() {
+        let source = Volume::new(grid(&case["source"]), floats(&case["source"]["data"])).unwrap();
+        let target = grid(&case["target"]);
+        for result in case["results"].as_array().unwrap() {
+            let options: ResampleOptions = serde_json::from_value(result["options"].clone()).unwrap();
+            let values = resample(&source, &target, &options).unwrap();
+            let difference = largest_difference(values.data(), &floats(&result["expected"]));
+            let limit = limit(options.method, source.data());
+            assert!(difference <= limit, "{difference} in {} {options:?}", case["name"]);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 54);
+}
+
+/// The way into the bundled brain network: area average, percentiles over the field of view, zero outside.
+#[test]
+fn volumes_averaged_and_rescaled_over_the_field_of_view_agree_with_numpy() {
+    let golden = json(repository("testdata/golden/resample_oracle.json"));
+    let step = r#"{"kind": "rescale-percentiles", "low_percent": 5, "high_percent": 95, "rule": "lower",
+                   "clip": true, "over": "in-field"}"#;
+    let normalization = Normalization::new(vec![serde_json::from_str(step).unwrap()]).with_outside(0.0);
+    let mut seen = 0;
+    for case in golden["cases"].as_array().unwrap().iter().filter(|case| !case["normalized"].is_null()) {
+        let source = Volume::new(grid(&case["source"]), floats(&case["source"]["data"])).unwrap();
+        let target = grid(&case["target"]);
+        let options: ResampleOptions = serde_json::from_value(case["results"][0]["options"].clone()).unwrap();
+        let mut values = resample(&source, &target, &options).unwrap();
+        let field = Field::of(&target, source.grid()).unwrap();
+        normalization.apply_to(&mut values, Some(&field)).unwrap();
+        assert!(largest_difference(values.data(), &floats(&case["normalized"])) < 1e-5, "{}", case["name"]);
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}
+
+#[test]
+fn labels_decided_from_interpolated_scores_equal_scipy_and_argmax() {
+    let golden = json(repository("testdata/golden/resample_oracle.json"));
+    let cases = golden["decisions"].as_array().unwrap();
+    for case in cases {
+        let shape = serde_json::from_value(case["shape"].clone()).unwrap();
+        let working = Grid::new(shape, Affine::identity()).unwrap();
+        let options = DecideOptions::new(vec![0, 1, 2, 3, 4]).with_outside(Outside::Clamp);
+        let mut decider = Decider::new(&working, &grid(&case["target"]), &options).unwrap();
+        decider.push(&floats(&case["scores"]), shape[2]).unwrap();
+        let labels: Vec<u16> = serde_json::from_value(case["labels"].clone()).unwrap();
+        assert_eq!(decider.finish().unwrap().data(), labels);
+    }
+    assert_eq!(cases.len(), 4);
+}
+
+/// Four scores doubled by the half-pixel rule; the golden file has axis 2 fastest.
+#[test]
+fn doubled_scores_equal_the_golden_labels() {
+    let Some(golden) = shared("data/golden/resample.json").map(json) else { return };
+    let working = Grid::new([3; 3], Affine::identity()).unwrap();
+    let target = working.resized([6; 3], GridRule::HalfPixel).unwrap();
+    let mut decider = Decider::new(&working, &target, &DecideOptions::new(vec![0, 1, 2, 3])).unwrap();
+    decider.push(&floats(&golden["argmax_up2"]["scores"]), 3).unwrap();
+    let labels: Vec<f32> = decider.finish().unwrap().data().iter().map(|&id| f32::from(id)).collect();
+    assert_eq!(labels, floats(&golden["argmax_up2"]["labels"]));
 }

@@ -46,7 +46,7 @@ pub(crate) fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Runs `work` on a pool of that many threads.
-#[allow(dead_code, reason = "which helper is used depends on the features built")]
+#[allow(dead_code, clippy::expect_used, reason = "which helper is used depends on the features built")]
 pub(crate) fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool starts").install(work)
 }

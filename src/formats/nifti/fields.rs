@@ -263,12 +263,12 @@ mod tests {
         let raw = Raw::new(&bytes, Version::One, false).unwrap();
         let other = nifti::NiftiHeader::from_reader(bytes.as_slice()).unwrap();
         assert_eq!(raw.int(DIM, 7), i64::from(other.dim[7].cast_signed()));
-        assert_eq!(raw.int(INTENT_CODE, 0), other.intent_code.into());
-        assert_eq!(raw.int(DATATYPE, 0), other.datatype.into());
-        assert_eq!(raw.int(BITPIX, 0), other.bitpix.into());
-        assert_eq!(raw.int(XYZT_UNITS, 0), other.xyzt_units.into());
-        assert_eq!(raw.int(QFORM_CODE, 0), other.qform_code.into());
-        assert_eq!(raw.int(SFORM_CODE, 0), other.sform_code.into());
+        assert_eq!(raw.int(INTENT_CODE, 0), i64::from(other.intent_code));
+        assert_eq!(raw.int(DATATYPE, 0), i64::from(other.datatype));
+        assert_eq!(raw.int(BITPIX, 0), i64::from(other.bitpix));
+        assert_eq!(raw.int(XYZT_UNITS, 0), i64::from(other.xyzt_units));
+        assert_eq!(raw.int(QFORM_CODE, 0), i64::from(other.qform_code));
+        assert_eq!(raw.int(SFORM_CODE, 0), i64::from(other.sform_code));
         let floats = [
             (raw.float(INTENT_P, 2), other.intent_p3),
             (raw.float(PIXDIM, 7), other.pixdim[7]),

@@ -76,17 +76,14 @@ impl Input {
         let beyond = if is_pair { 0 } else { promise(&header).map_or(u64::MAX, |promise| promise.total) };
         let extensions = extensions::parse(area, header.raw.big_endian(), beyond, &mut warnings)?;
 
-        let mut position = before.len() as u64;
-        let mut other = None;
-        if is_pair {
-            let named = voxel_file.or_else(|| candidates.iter().find(|file| fs::exists(file)).cloned());
-            let file = named.or_else(|| candidates.into_iter().next()).unwrap_or_default();
-            position = 0;
-            content = if fs::exists(&file) { fs::content(&file)? } else { empty() };
-            other = Some(file);
+        let found = candidates.iter().find(|file| fs::exists(file)).or(candidates.first());
+        let voxel_file = found.map(|found| voxel_file.unwrap_or_else(|| found.clone()));
+        let position = if is_pair { 0 } else { before.len() as u64 };
+        if let Some(file) = &voxel_file {
+            content = if fs::exists(file) { fs::content(file)? } else { empty() };
         }
         let path = path.to_owned();
-        Ok(Self { path, voxel_file: other, header, placement, extensions, content, position, offset, warnings })
+        Ok(Self { path, voxel_file, header, placement, extensions, content, position, offset, warnings })
     }
 
     /// What the header says.
@@ -146,7 +143,7 @@ impl Input {
     fn check_size(&self) -> Result<Promise> {
         let path = self.voxel_path();
         if self.voxel_file.is_some() && !fs::exists(path) {
-            return Err(Error::malformed(format!("the voxels are missing: there is no file {}", path.display())));
+            return Err(Error::malformed("the file with the voxels of this pair is missing").at(path));
         }
         let promise = promise(&self.header).ok_or_else(|| {
             Error::limit(format!("the header promises {:?} voxels, more than can be counted", self.header.shape))
@@ -154,12 +151,13 @@ impl Input {
         let end = self.offset.saturating_add(promise.total);
         let stored = self.content.stored;
         if !self.content.gzip && stored < end {
-            return Err(Error::malformed(format!("the file is cut off: it has {stored} of {end} bytes")));
+            return Err(Error::malformed(format!("the file is cut off: it has {stored} of {end} bytes")).at(path));
         }
         if self.content.gzip && end / MAX_EXPANSION > stored {
             return Err(Error::malformed(format!(
                 "the file is cut off: its {stored} compressed bytes cannot hold the {end} that the header promises"
-            )));
+            ))
+            .at(path));
         }
         Ok(promise)
     }
@@ -178,9 +176,7 @@ impl Input {
         }
         let promise = self.check_size()?;
         let volume = select(&self.header, promise.volumes, volume)?;
-        let shape = self.placement.grid.shape();
         let count = self.placement.grid.voxels();
-        limits.voxels(&shape.map(|n| n as u64))?;
         limits.bytes((count as u64).saturating_mul(size_of::<C::Out>() as u64), "the volume")?;
         let mut out = limits::reserved(count, "the volume")?;
 

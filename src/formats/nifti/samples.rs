@@ -8,9 +8,6 @@ use crate::formats::DataType;
 pub trait Sample: Copy + Default + Send + Sync + 'static {
     /// Rounded to the nearest.
     fn from_f64(value: f64) -> Self;
-    /// An unscaled stored value, rounded once.
-    #[doc(hidden)]
-    fn from_stored<S: Stored>(value: S) -> Self;
 }
 
 impl Sample for f32 {
@@ -18,26 +15,17 @@ impl Sample for f32 {
     fn from_f64(value: f64) -> Self {
         value as f32
     }
-
-    fn from_stored<S: Stored>(value: S) -> Self {
-        value.to_f32()
-    }
 }
 
 impl Sample for f64 {
     fn from_f64(value: f64) -> Self {
         value
     }
-
-    fn from_stored<S: Stored>(value: S) -> Self {
-        value.to_f64()
-    }
 }
 
 /// One of the ten numeric types of a file.
-#[doc(hidden)]
-pub trait Stored: Copy {
-    fn to_f32(self) -> f32;
+pub(super) trait Stored: Copy {
+    /// Rounded to the nearest, which only integers above 2^53 need.
     fn to_f64(self) -> f64;
     /// The value as a label id, when it is a whole number that fits.
     fn to_label(self) -> Option<u16>;
@@ -46,14 +34,6 @@ pub trait Stored: Copy {
 macro_rules! stored {
     ($($kind:ty, $label:expr;)*) => {$(
         impl Stored for $kind {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_lossless,
-                reason = "rounding to the nearest is what is asked for")]
-            fn to_f32(self) -> f32 {
-                self as f32
-            }
-
-            #[allow(clippy::cast_precision_loss, clippy::cast_lossless,
-                reason = "rounding to the nearest is what is asked for")]
             fn to_f64(self) -> f64 {
                 self as f64
             }
@@ -119,7 +99,7 @@ impl<T: Sample> Convert for Unscaled<T> {
     type Out = T;
 
     fn convert<S: Stored>(&self, value: S) -> T {
-        T::from_stored(value)
+        T::from_f64(value.to_f64())
     }
 }
 

@@ -259,3 +259,65 @@ fn quaternion(columns: [[f64; 3]; 3]) -> [f64; 3] {
     let norm = q.iter().map(|v| v * v).sum::<f64>().sqrt().copysign(if q[0] < 0.0 { -1.0 } else { 1.0 });
     [q[1] / norm, q[2] / norm, q[3] / norm]
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A rotation by `angle` about `axis` (Rodrigues), as columns.
+    fn rotation(axis: [f64; 3], angle: f64) -> [[f64; 3]; 3] {
+        let norm = axis.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let [x, y, z] = axis.map(|v| v / norm);
+        let (s, c) = angle.sin_cos();
+        let t = 1.0 - c;
+        [
+            [c + x * x * t, y * x * t + z * s, z * x * t - y * s],
+            [x * y * t - z * s, c + y * y * t, z * y * t + x * s],
+            [x * z * t + y * s, y * z * t - x * s, c + z * z * t],
+        ]
+    }
+
+    proptest! {
+        /// What both forms give back is the affine that was set, half turns and left-handed axes included.
+        #[test]
+        fn both_forms_hold_a_rotation(
+            axis in prop::array::uniform3(-1.0..1.0_f64),
+            turn in prop_oneof![-3.1..3.1_f64, Just(std::f64::consts::PI), Just(0.0)],
+            spacing in prop::array::uniform3(0.1..10.0_f64),
+            origin in prop::array::uniform3(-300.0..300.0_f64),
+            flip: bool,
+        ) {
+            prop_assume!(axis.iter().map(|v| v * v).sum::<f64>() > 0.01);
+            let mut columns = rotation(axis, turn);
+            for (column, spacing) in columns.iter_mut().zip(spacing) {
+                column.iter_mut().for_each(|v| *v *= spacing);
+            }
+            if flip {
+                columns[0] = columns[0].map(|v| -v);
+            }
+            let grid = Grid::new([256, 256, 180], Affine::from_columns(columns, origin).unwrap()).unwrap();
+            for version in [Version::One, Version::Two] {
+                let mut raw = Raw::zeros(version);
+                set_forms(&mut raw, &grid, 1.0).unwrap();
+                let distance = |form: Affine| grid.corner_distance_mm(&grid.with_affine(form));
+                prop_assert!(distance(sform(&raw).unwrap()) < 1e-3);
+                // A qform that single precision makes too coarse is left out rather than written.
+                if version == Version::Two || raw.int(QFORM_CODE, 0) == 1 {
+                    let limit = Grid::MATCH_TOLERANCE * spacing.into_iter().fold(f64::INFINITY, f64::min);
+                    prop_assert!(distance(qform(&raw).unwrap()) <= limit.max(1e-6));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_shear_has_no_qform() {
+        let rows = [[1.0, 0.2, 0.0, 5.0], [0.0, 1.0, 0.0, -3.0], [0.0, 0.0, 2.0, 1.0]];
+        let grid = Grid::new([100, 100, 50], Affine::from_rows(rows).unwrap()).unwrap();
+        let mut raw = Raw::zeros(Version::One);
+        set_forms(&mut raw, &grid, 2.0).unwrap();
+        assert_eq!((raw.int(SFORM_CODE, 0), raw.int(QFORM_CODE, 0)), (2, 0));
+    }
+}

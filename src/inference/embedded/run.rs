@@ -85,7 +85,9 @@ impl<'a> Runner<'a> {
         let scratch = if let Kind::Normalize { scratch, .. } = step.kind { self.tensor(scratch).range() } else { 0..0 };
         let split = Split::new(arena, &to.range(), &scratch);
         let rest = split.rest;
-        let other = step.other.map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
+        let other = step
+            .other
+            .map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
         let epilogue = Epilogue { simd: self.simd, posts: &step.posts, other };
         if to.layout == Layout::Blocked {
             return self.blocked(&rest, split.output, split.scratch, &epilogue);

@@ -3,20 +3,20 @@
 
 use rayon::prelude::*;
 
+use super::mixed::MixedRow;
 use super::plane::DecidedPlane;
-use super::rule::{Contests, Outside};
+use super::rule::Contests;
 use super::taps::{AxisTaps, Tap};
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::AlignedMap;
 use crate::limits;
+use crate::resample::Outside;
 
 /// Side of the blocks in which decided planes are turned into the target's memory order.
 const BLOCK: usize = 32;
 /// Rows that one job decides.
 const ROWS: usize = 8;
-/// Spans of voxels to interpolate that lie closer than this are taken together.
-const GAP: usize = 4;
 /// Marks a column of the working grid whose four neighboring rows do not agree.
 const MIXED: u16 = u16::MAX;
 
@@ -109,7 +109,8 @@ impl Sweep {
                 return Ok(());
             }
             plane.par_chunks_mut(self.counts[0] * ROWS).enumerate().try_for_each(|(job, rows)| {
-                let mut scratch = Scratch::new(self.row, self.counts[0])?;
+                let agreed = limits::zeroed(self.row, "a row")?;
+                let mut scratch = Scratch { agreed, mixed: MixedRow::new(self.row, self.counts[0])? };
                 for (r, row) in rows.chunks_mut(self.counts[0]).enumerate() {
                     self.decide_row(contests, window, position, job * ROWS + r, &mut scratch, row);
                 }
@@ -138,46 +139,14 @@ impl Sweep {
         corner.agreement(window, &mut scratch.agreed);
         out[..inside.start].fill(contests.none());
         out[inside.end..].fill(contests.none());
-        scratch.spans.clear();
-        for (i, (out, tap)) in out.iter_mut().zip(&self.taps[0].taps).enumerate().take(inside.end).skip(inside.start) {
+        for (i, (out, &tap)) in out.iter_mut().zip(&self.taps[0].taps).enumerate().take(inside.end).skip(inside.start) {
             let (a, b) = (scratch.agreed[tap.first], scratch.agreed[tap.second]);
             *out = a;
             if a != b || a == MIXED {
-                match scratch.spans.last_mut() {
-                    Some(span) if i < span.1 + GAP => span.1 = i + 1,
-                    _ => scratch.spans.push((i, i + 1)),
-                }
+                scratch.mixed.add(i, tap);
             }
         }
-        self.interpolate(contests, window, corner, scratch, out);
-    }
-
-    /// Decides the spans whose corners do not agree from interpolated scores.
-    fn interpolate(
-        &self,
-        contests: &Contests,
-        window: &Window<'_>,
-        corner: Corners,
-        scratch: &mut Scratch,
-        out: &mut [u16],
-    ) {
-        for &(from, to) in &scratch.spans {
-            out[from..to].fill(contests.start);
-            scratch.best[from..to].fill(f32::NEG_INFINITY);
-        }
-        for &contest in &contests.list {
-            for &(from, to) in &scratch.spans {
-                let taps = &self.taps[0].taps[from..to];
-                let (a, b) = (taps[0], taps[taps.len() - 1]);
-                let low = a.first.min(b.first);
-                let values = &mut scratch.values[..a.second.max(b.second) + 1 - low];
-                corner.blend(window, contest.class, low, values);
-                let best = &mut scratch.best[from..to];
-                for ((tap, best), code) in taps.iter().zip(best).zip(&mut out[from..to]) {
-                    contest.settle(tap.mix(values[tap.first - low], values[tap.second - low]), best, code);
-                }
-            }
-        }
+        scratch.mixed.decide(contests, window, corner, out);
     }
 
     /// The `n`-th plane in order of arrival, which lies in the buffer.
@@ -235,23 +204,7 @@ impl Sweep {
 struct Scratch {
     /// Code of each column of the working grid whose four rows agree, or [`MIXED`].
     agreed: Vec<u16>,
-    /// Target voxels to interpolate, from and to.
-    spans: Vec<(usize, usize)>,
-    /// Scores of one class along a span, blended from four rows.
-    values: Vec<f32>,
-    /// The best score so far.
-    best: Vec<f32>,
-}
-
-impl Scratch {
-    fn new(row: usize, count: usize) -> Result<Self> {
-        Ok(Self {
-            agreed: limits::zeroed(row, "a row")?,
-            spans: Vec::new(),
-            values: limits::zeroed(row, "a row")?,
-            best: limits::zeroed(count, "a row")?,
-        })
-    }
+    mixed: MixedRow,
 }
 
 /// The four rows of the working grid around a target row.
@@ -273,16 +226,16 @@ impl Corners {
         }
     }
 
-    /// Scores of a class between the four rows, from column `low` on.
+    /// Scores of a class between the four rows, at some columns.
     #[inline]
-    pub(super) fn blend(self, window: &Window<'_>, class: u16, low: usize, values: &mut [f32]) {
-        let count = values.len();
+    pub(super) fn blend(self, window: &Window<'_>, class: u16, columns: &[u32], values: &mut [f32]) {
         let (near, far) = (window.scores(self.k.first, class), window.scores(self.k.second, class));
-        let at = |j: usize| j * self.ni + low..j * self.ni + low + count;
-        let (first, second) = (at(self.j.first), at(self.j.second));
-        let rows = near[first.clone()].iter().zip(&far[first]).zip(&near[second.clone()]).zip(&far[second]);
-        for (value, (((a, b), c), d)) in values.iter_mut().zip(rows) {
-            *value = self.j.mix(self.k.mix(*a, *b), self.k.mix(*c, *d));
+        let (first, second) = (self.j.first * self.ni, self.j.second * self.ni);
+        let (a, b) = (&near[first..][..self.ni], &far[first..][..self.ni]);
+        let (c, d) = (&near[second..][..self.ni], &far[second..][..self.ni]);
+        for (value, &column) in values.iter_mut().zip(columns) {
+            let column = column as usize;
+            *value = self.j.mix(self.k.mix(a[column], b[column]), self.k.mix(c[column], d[column]));
         }
     }
 }

@@ -10,6 +10,7 @@
 //! to the interpolated scores in every voxel; ties go to the lowest class.
 
 mod aligned;
+mod mixed;
 mod oblique;
 mod plane;
 mod rule;
@@ -17,12 +18,12 @@ mod taps;
 mod window;
 
 pub use plane::DecidedPlane;
-pub use rule::{DecideOptions, Interpolation, Outside, Rule};
+pub use rule::{DecideOptions, Interpolation, Rule};
 
 use crate::error::{Error, Result};
 use crate::geometry::{AlignedMap, Grid};
 use crate::limits;
-use crate::resample::resample_labels;
+use crate::resample::{Outside, resample_labels};
 use crate::volume::Volume;
 use aligned::Sweep;
 use oblique::Layers;
@@ -213,7 +214,7 @@ impl Decider {
         if grid == target {
             return Ok(labels);
         }
-        resample_labels(&labels, &target, outside == Outside::Clamp)
+        resample_labels(&labels, &target, outside)
     }
 }
 

@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rule::{Contests, Outside};
+use super::rule::Contests;
 use super::taps::Tap;
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::{Affine, SNAP, float, interval};
 use crate::limits;
+use crate::resample::Outside;
 
 /// Layers of cells, each between a plane of the working grid and the next; the last layer is the last plane itself.
 #[derive(Debug)]
@@ -81,9 +82,9 @@ impl Layers {
             let at = [0, 1, 2].map(|a| start[a] + step[a] * float(i));
             let cell = Cell::at(at, self.working, &layers);
             match cell.agreed(window, self.working[0]) {
-                Some(code) => scratch.codes[i] = code,
+                Some(code) => scratch.codes[i] = u32::from(code),
                 None => {
-                    scratch.codes[i] = contests.start;
+                    scratch.codes[i] = u32::from(contests.start);
                     scratch.mixed.push(Mixed { i, cell, best: f32::NEG_INFINITY });
                 }
             }
@@ -95,7 +96,7 @@ impl Layers {
             }
         }
         for (out, &code) in out[range.clone()].iter_mut().zip(&scratch.codes[range]) {
-            *out = contests.ids[usize::from(code)];
+            *out = contests.ids[code as usize];
         }
     }
 }
@@ -125,7 +126,7 @@ fn crossing(start: f64, step: f64, layers: &Range<usize>, length: usize, count: 
 #[derive(Debug)]
 struct Scratch {
     mixed: Vec<Mixed>,
-    codes: Vec<u16>,
+    codes: Vec<u32>,
 }
 
 /// A target voxel whose corners do not agree.

@@ -70,9 +70,8 @@ impl DecidedPlane<'_> {
         let corner = Corners { k: taps[2].taps[self.position], j: taps[1].taps[row], ni: self.sweep.row };
         let tap = taps[0].taps[column];
         let mut values = [0.0; 2];
-        let values = &mut values[..=tap.second - tap.first];
-        corner.blend(self.window, class, tap.first, values);
-        tap.mix(values[0], values[tap.second - tap.first])
+        corner.blend(self.window, class, &tap.columns(), &mut values);
+        tap.mix(values[0], values[1])
     }
 
     /// Fills `out`, the lower target axis fastest, from values by column (along the working i) and row.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::resample::Outside;
 
 /// How the scores of a voxel become a label.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,18 +30,6 @@ pub enum Rule {
     },
 }
 
-/// What a target voxel outside the field of view of the working grid gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Outside {
-    /// Id 0. A network that ran on a box of its grid is decided from that box as the working grid.
-    #[default]
-    Background,
-    /// What the nearest voxel of the working grid gets.
-    Clamp,
-}
-
 /// How labels get from the working grid to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -61,7 +50,8 @@ pub struct DecideOptions {
     pub rule: Rule,
     /// Class (channel) to label id, one entry per class. Several classes may share an id.
     pub ids: Vec<u16>,
-    /// Beyond the working grid.
+    /// Beyond the field of view of the working grid. A network that ran on a box of its grid is decided from that box as
+    /// the working grid, with [`Outside::Background`] around it.
     pub outside: Outside,
     /// Working grid to target.
     pub interpolation: Interpolation,
@@ -151,14 +141,18 @@ impl Contests {
 impl Contest {
     /// Compares a score with the bound or the best so far.
     #[inline]
-    pub(super) fn settle(self, score: f32, best: &mut f32, code: &mut u16) {
-        match self.bound {
-            Some(bound) if score > bound => *code = self.class,
-            None if score > *best => {
-                *best = score;
-                *code = self.class;
-            }
-            _ => {}
+    pub(super) fn settle(self, score: f32, best: &mut f32, code: &mut u32) {
+        let (bound, keeps_best) = self.bound.map_or((*best, false), |bound| (bound, true));
+        let wins = score > bound;
+        *best = if wins & !keeps_best { score } else { *best };
+        *code = if wins { u32::from(self.class) } else { *code };
+    }
+
+    /// [`Contest::settle`] for many voxels.
+    #[inline]
+    pub(super) fn settle_all(self, scores: &[f32], best: &mut [f32], codes: &mut [u32]) {
+        for ((score, best), code) in scores.iter().zip(best).zip(codes) {
+            self.settle(*score, best, code);
         }
     }
 }

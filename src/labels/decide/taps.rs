@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::rule::Outside;
 use crate::geometry::{AlignedMap, SNAP, float};
+use crate::resample::Outside;
 
 /// Two neighboring voxels and their weights. They are the same voxel where the second would weigh nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +31,12 @@ impl Tap {
     pub(super) fn new(first: usize, fraction: f64) -> Self {
         let high = (fraction * 16_777_216.0 + 0.5) as i32 as f32 / 16_777_216.0;
         Self { first, second: first + usize::from(high > 0.0), low: 1.0 - high, high }
+    }
+
+    /// The two voxels.
+    #[expect(clippy::cast_possible_truncation, reason = "axes are far shorter than 2^32")]
+    pub(super) fn columns(self) -> [u32; 2] {
+        [self.first as u32, self.second as u32]
     }
 
     /// The weighted sum. Rounding is monotonic in both values, so that a class that is nowhere below another one is not

@@ -64,7 +64,7 @@ fn brute_force(working: &Grid, target: &Grid, options: &DecideOptions, scores: &
             continue;
         }
         let tap: [taps::Tap; 3] = std::array::from_fn(|a| taps::Tap::at(at[a], working.shape()[a]));
-        let (mut best, mut code) = (f32::NEG_INFINITY, contests.start);
+        let (mut best, mut code) = (f32::NEG_INFINITY, u32::from(contests.start));
         for &contest in &contests.list {
             let value =
                 |i: usize, j: usize, k: usize| scores[usize::from(contest.class) * volume + (k * nj + j) * ni + i];
@@ -74,7 +74,7 @@ fn brute_force(working: &Grid, target: &Grid, options: &DecideOptions, scores: &
             };
             contest.settle(tap[0].mix(column(tap[0].first), column(tap[0].second)), &mut best, &mut code);
         }
-        ids.push(contests.ids[usize::from(code)]);
+        ids.push(contests.ids[code as usize]);
     }
     ids
 }
@@ -180,6 +180,20 @@ fn thirty_three_and_117_classes_of_pure_noise_equal_brute_force() {
 }
 
 #[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let working = grid([17, 16, 15], [[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [-2.0, 0.0, 0.0, 0.0]]);
+    let scores = smooth([17, 16, 15], 4, 3);
+    let options = DecideOptions::new(ids(4));
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            targets(&working).iter().map(|target| decide(&working, target, &options, &scores, &[4])).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
 fn ties_go_to_the_lowest_class_and_not_a_number_never_wins() {
     let working = grid([2, 1, 1], Affine::identity().rows());
     let target = working.resized([4, 1, 1], GridRule::HalfPixel).unwrap();
@@ -226,7 +240,7 @@ fn labels_that_go_back_by_nearest_neighbor_are_those_of_the_working_grid() {
     let own = brute_force(&working, &working, &options, &scores);
     let own = Volume::new(working, own).unwrap();
     for target in targets(&working) {
-        let expected = resample_labels(&own, &target, false).unwrap();
+        let expected = resample_labels(&own, &target, Outside::Background).unwrap();
         assert_eq!(decide(&working, &target, &options, &scores, &[3]), expected.data());
     }
 }

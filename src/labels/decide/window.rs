@@ -75,19 +75,8 @@ pub(super) fn decide_voxels(contests: &Contests, slab: &[f32], class_stride: usi
         let mut best = [f32::NEG_INFINITY; STRETCH];
         let mut winner = [u32::from(contests.start); STRETCH];
         for contest in &contests.list {
-            let class = u32::from(contest.class);
             let scores = &slab[usize::from(contest.class) * class_stride + n * STRETCH..][..codes.len()];
-            if let Some(bound) = contest.bound {
-                for (winner, &score) in winner.iter_mut().zip(scores) {
-                    *winner = if score > bound { class } else { *winner };
-                }
-            } else {
-                for ((winner, best), &score) in winner.iter_mut().zip(&mut best).zip(scores) {
-                    let wins = score > *best;
-                    *best = if wins { score } else { *best };
-                    *winner = if wins { class } else { *winner };
-                }
-            }
+            contest.settle_all(scores, &mut best, &mut winner);
         }
         for (code, winner) in codes.iter_mut().zip(winner) {
             *code = u16::try_from(winner).unwrap_or(u16::MAX);

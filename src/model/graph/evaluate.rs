@@ -245,7 +245,7 @@ fn choose(
 
 fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     let data = match &x.data {
-        Data::F32(values) => match unary(name).and_then(float_function) {
+        Data::F32(values) => match Unary::named(name).and_then(float_function) {
             Some(function) => Data::F32(Arc::new(values.iter().map(|&v| function(v)).collect())),
             None => return Ok(None),
         },
@@ -263,40 +263,9 @@ fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     Ok(Some(Tensor { shape: x.shape.clone(), data }))
 }
 
-/// The function of one variable with this ONNX name.
-pub(super) fn unary(name: &str) -> Option<Unary> {
-    Some(match name {
-        "Abs" => Unary::Abs,
-        "Ceil" => Unary::Ceil,
-        "Erf" => Unary::Erf,
-        "Exp" => Unary::Exp,
-        "Floor" => Unary::Floor,
-        "Log" => Unary::Log,
-        "Neg" => Unary::Neg,
-        "Reciprocal" => Unary::Reciprocal,
-        "Round" => Unary::Round,
-        "Sqrt" => Unary::Sqrt,
-        _ => return None,
-    })
-}
-
-/// The function of two variables with this ONNX name.
-pub(super) fn binary(name: &str) -> Option<Binary> {
-    Some(match name {
-        "Add" | "Sum" => Binary::Add,
-        "Sub" => Binary::Sub,
-        "Mul" => Binary::Mul,
-        "Div" => Binary::Div,
-        "Pow" => Binary::Pow,
-        "Min" => Binary::Min,
-        "Max" => Binary::Max,
-        _ => return None,
-    })
-}
-
 fn zip(operands: &Operands<'_>, name: &str, a: &Tensor, b: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     let Some(shape) = broadcast(&a.shape, &b.shape) else { return Ok(None) };
-    let function = binary(name);
+    let function = Binary::named(name);
     let comparison: Option<fn(std::cmp::Ordering) -> bool> = match name {
         "Equal" => Some(std::cmp::Ordering::is_eq),
         "Less" => Some(std::cmp::Ordering::is_lt),

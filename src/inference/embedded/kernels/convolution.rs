@@ -112,7 +112,12 @@ impl Job<'_> {
                     // SAFETY: `start` and the block step address row `row` of the blocks of `group`, which lie inside
                     // the output (asserted above) and belong to this unit alone.
                     unsafe {
-                        self.sum(&Span { group, first_channel, row, columns }, shared.at(start), self.to.block(), &mut taps);
+                        self.sum(
+                            &Span { group, first_channel, row, columns },
+                            shared.at(start),
+                            self.to.block(),
+                            &mut taps,
+                        );
                     }
                 }
             }

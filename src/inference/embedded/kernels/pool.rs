@@ -13,7 +13,11 @@ pub(crate) enum Pooling {
     /// Windows per axis and output index, whose product divides the sum.
     Mean([Vec<f32>; 3]),
     /// Weights `[blocks][kernel]` and biases `[blocks]` of a depthwise convolution; the kernel's size.
-    Depthwise { weights: Vec<Lanes>, bias: Vec<Lanes>, kernel: [usize; 3] },
+    Depthwise {
+        weights: Vec<Lanes>,
+        bias: Vec<Lanes>,
+        kernel: [usize; 3],
+    },
 }
 
 /// A pooling that is ready to run.
@@ -31,7 +35,13 @@ impl Job<'_> {
     pub(crate) fn run(&self, input: &[Lanes], output: &mut [Lanes]) {
         each_row(output, self.to, &self.epilogue, |row, at| {
             let input = &input[at.block * self.from.block()..(at.block + 1) * self.from.block()];
-            pool_row(self.epilogue.simd, self, input, row, (at.block, at.row / self.to.height, at.row % self.to.height));
+            pool_row(
+                self.epilogue.simd,
+                self,
+                input,
+                row,
+                (at.block, at.row / self.to.height, at.row % self.to.height),
+            );
         });
     }
 }

@@ -288,4 +288,3 @@ impl<'a> Lowering<'a> {
         Ok(Arc::clone(&self.operand(layer, index)?.data))
     }
 }
-

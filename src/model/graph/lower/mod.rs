@@ -135,7 +135,7 @@ impl<'a> Lowering<'a> {
             "Gemm" => call.gemm(),
             "ArgMax" => call.arg_max(),
             "Split" => call.split(),
-            name if super::evaluate::binary(name).is_some() => call.binary(),
+            name if Binary::named(name).is_some() => call.binary(),
             name => {
                 if call.shape_operator(name)? || call.activation(name)? {
                     Ok(())
@@ -335,7 +335,7 @@ impl<'a> Call<'_, 'a> {
 
     /// Functions of two variables; `Sum`, `Min` and `Max` take any number.
     fn binary(&mut self) -> Result<()> {
-        let function = super::evaluate::binary(&self.node().operator).unwrap_or(Binary::Add);
+        let function = Binary::named(&self.node().operator).unwrap_or(Binary::Add);
         let (mut left, mut shape) = self.x()?;
         let count = self.node().inputs.len();
         if count == 1 {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::limits;
 
 /// Axes that miss being perpendicular by more than this have no distances: the transform works axis by axis.
-pub(crate) const MAX_SHEAR_DEGREES: f64 = 0.01;
+pub(super) const MAX_SHEAR_DEGREES: f64 = 0.01;
 
 /// Columns that are transformed side by side: one cache line of `f64`.
 const LANES: usize = 8;
@@ -19,7 +19,7 @@ const LANES: usize = 8;
 ///
 /// The last axis is left to [`DistanceField::distance`]: few voxels are asked for, and the nearest plane that matters
 /// is mostly close.
-pub(crate) struct DistanceField {
+pub(super) struct DistanceField {
     shape: [usize; 3],
     spacing: [f64; 3],
     /// Indexed i + ni * (k + nk * j).
@@ -31,7 +31,7 @@ impl DistanceField {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
-    pub(crate) fn new(marked: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Result<Self> {
+    pub(super) fn new(marked: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Result<Self> {
         let [ni, nj, nk] = shape;
         let mut squared = limits::zeroed(marked.len(), "a map of distances")?;
         squared.par_chunks_mut(ni * nk).enumerate().for_each_init(
@@ -52,21 +52,16 @@ impl DistanceField {
     }
 
     /// Distance in mm from voxel (i, j, k) to the nearest marked voxel; infinite when nothing is marked.
-    pub(crate) fn distance(&self, index: [usize; 3]) -> f64 {
-        self.distance_up_to(index, f64::INFINITY)
-    }
-
-    /// As [`DistanceField::distance`] where that is at most `limit` mm; else any number above `limit`.
     ///
     /// Planes are looked at outwards from j until they are too far away to matter.
     #[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
-    pub(crate) fn distance_up_to(&self, [i, j, k]: [usize; 3], limit: f64) -> f64 {
+    pub(super) fn distance(&self, [i, j, k]: [usize; 3]) -> f64 {
         let [ni, nj, nk] = self.shape;
         let of_plane = |j: usize| self.squared[(j * nk + k) * ni + i];
         let mut best = of_plane(j);
         for step in 1..=j.max(nj - 1 - j) {
             let mm = step as f64 * self.spacing[1];
-            if mm > limit || mm * mm >= best {
+            if mm * mm >= best {
                 break;
             }
             if step <= j {
@@ -219,8 +214,6 @@ mod tests {
             for (place, wanted) in places.zip(naive(&marked, shape, spacing)) {
                 let mm = field.distance(place);
                 prop_assert!(mm == wanted || (mm - wanted).abs() <= 4.0 * f64::EPSILON * wanted, "{mm} {wanted}");
-                let limited = field.distance_up_to(place, 3.0);
-                prop_assert!(limited == mm || mm > 3.0 && limited > 3.0);
             }
         }
     }

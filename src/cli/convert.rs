@@ -1,0 +1,84 @@
+//! `unet-vol convert`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use unet_vol::batch::{self, ConvertOptions};
+use unet_vol::formats::DataType;
+use unet_vol::resample::Method;
+use unet_vol::{Error, Orientation, Overwrite, Result};
+
+use crate::exit::Exit;
+use crate::output::{self, Verbosity};
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The volume.
+    input: PathBuf,
+
+    /// The new file (.nii or .nii.gz).
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Permute and flip axes to this orientation, such as RAS; nothing is interpolated.
+    #[arg(long, value_name = "CODES")]
+    orientation: Option<Orientation>,
+
+    /// New spacing in mm along i, j, k (or one number for all); the edges of the field of view stay.
+    #[arg(long, value_name = "MM[,MM,MM]", value_delimiter = ',')]
+    spacing: Vec<f64>,
+
+    /// How values between voxels are found.
+    #[arg(long, value_enum, default_value_t = Interpolation::Linear)]
+    interpolation: Interpolation,
+
+    /// Sample type, such as uint8, int16 or float32 [default: as in the input; float32 when values change].
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<DataType>,
+
+    /// Volume of a 4-D file, counted from 0.
+    #[arg(long, value_name = "N")]
+    volume: Option<usize>,
+
+    /// Orientation of a file that does not state one.
+    #[arg(long, value_name = "CODES")]
+    assume_orientation: Option<Orientation>,
+
+    /// Replace an output that exists.
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Interpolation {
+    Nearest,
+    Linear,
+    Cubic,
+    Area,
+}
+
+pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
+    let mut options = ConvertOptions::default();
+    options.orientation = arguments.orientation;
+    options.spacing = match arguments.spacing.as_slice() {
+        [] => None,
+        [all] => Some([*all; 3]),
+        [i, j, k] => Some([*i, *j, *k]),
+        other => return Err(Error::usage(format!("--spacing takes one number or three, not {}", other.len()))),
+    };
+    options.method = match arguments.interpolation {
+        Interpolation::Nearest => Method::Nearest,
+        Interpolation::Linear => Method::Linear,
+        Interpolation::Cubic => Method::Cubic,
+        Interpolation::Area => Method::Area,
+    };
+    options.data_type = arguments.dtype;
+    options.volume = arguments.volume;
+    options.assume_orientation = arguments.assume_orientation;
+    options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
+    let (certificate, warnings) = batch::convert(&arguments.input, &arguments.output, &options)?;
+    output::warnings(verbosity, &warnings);
+    output::say(verbosity, format!("geometry checked: {:.1e} mm off at most", certificate.largest_error_mm));
+    output::data(format!("volume: {}", output::escaped(&arguments.output.display().to_string())));
+    Ok(Exit::Done)
+}
