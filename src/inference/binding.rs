@@ -5,12 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::prelude::*;
 
+use super::foresight::Foresight;
 use super::model_file::ModelFile;
 use super::{TensorInfo, TensorView};
 use crate::error::{Error, Result};
 
-/// First-level channels that [`Shapes::working_bytes`] assumes: as wide as the widest common 3-D U-Net starts.
-const FIRST_LEVEL_CHANNELS: u64 = 32;
+/// Working memory in f32 values per voxel of a network whose graph is not read: 15 per channel of the first level, the
+/// most that was measured with ONNX Runtime 1.32, and 32 channels, the most that 3-D U-Nets commonly start with.
+const FLOATS_PER_VOXEL: u64 = 15 * 32;
 
 /// Runs code of a library's binding that may panic, and makes an error of it.
 ///
@@ -45,12 +47,13 @@ pub(super) fn copy(from: &[f32], to: &mut [f32]) {
 }
 
 /// One input, one output and how the free axes of the output follow those of the input.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Shapes {
     pub(super) input: TensorInfo,
     pub(super) output: TensorInfo,
     /// For each output axis the input axis whose length a free one takes.
     follows: Vec<usize>,
+    foresight: Foresight,
 }
 
 /// `1 x 1 x ? x ? x ?`.
@@ -65,14 +68,19 @@ pub(super) fn text(shape: &[usize]) -> String {
 }
 
 impl Shapes {
-    /// Pairs an input with an output. A free output axis follows the input axis of the same symbol, else the axis at the
-    /// same place: a network that changes the spatial size without saying so is found when it runs.
+    /// Pairs an input with an output. Where the graph is not read, a free output axis follows the input axis of the same
+    /// symbol, else the axis at the same place: a network that changes the spatial size is then found when it runs.
     ///
     /// `symbols` are the names of the free axes of input and output, empty where unknown.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] when ranks differ, are below 3, or the number of classes is not stated.
-    pub(super) fn new(input: TensorInfo, output: TensorInfo, symbols: [&[String]; 2]) -> Result<Self> {
+    pub(super) fn new(
+        input: TensorInfo,
+        output: TensorInfo,
+        symbols: [&[String]; 2],
+        foresight: Foresight,
+    ) -> Result<Self> {
         let both = format!("{} in, {} out", listed(input.shape.clone()), listed(output.shape.clone()));
         if input.shape.len() != output.shape.len() || input.shape.len() < 3 {
             return Err(Error::unsupported(format!(
@@ -87,7 +95,7 @@ impl Shapes {
             symbols[0].iter().position(|other| other == symbol)
         };
         let follows = (0..output.shape.len()).map(|axis| same_symbol(axis).unwrap_or(axis)).collect();
-        Ok(Self { input, output, follows })
+        Ok(Self { input, output, follows, foresight })
     }
 
     /// Shape of the output for an input of `shape`.
@@ -101,6 +109,9 @@ impl Shapes {
         if !fits {
             let wanted = listed(wanted.iter().copied());
             return Err(Error::model(format!("the network takes {wanted}, not {}", text(shape))));
+        }
+        if let Some(foreseen) = self.foresight.of(shape) {
+            return Ok(foreseen.output);
         }
         let axis = |(fixed, &follows): (&Option<usize>, &usize)| fixed.unwrap_or(shape[follows]);
         Ok(self.output.shape.iter().zip(&self.follows).map(axis).collect())
@@ -140,23 +151,28 @@ impl Shapes {
             .hint("state the margin that the network cuts off in the model's description"))
     }
 
-    /// Upper estimate of an engine's working memory: `floats` f32 values per voxel and channel of the first level (the
-    /// widest tensors of a U-Net: activations, skip connection and unfolded convolution input), and one copy of the
-    /// output.
+    /// Upper estimate of a library's working memory beside input and output, in bytes.
     ///
     /// # Errors
     /// As [`Shapes::output_shape`].
-    pub(super) fn working_bytes(&self, shape: &[usize], floats: u64) -> Result<u64> {
+    pub(super) fn working_bytes(&self, shape: &[usize]) -> Result<u64> {
         let product = |axes: &[usize]| axes.iter().fold(1_u64, |product, &n| product.saturating_mul(n as u64));
         let output = product(&self.output_shape(shape)?);
+        if let Some(foreseen) = self.foresight.of(shape) {
+            return Ok(foreseen.bytes);
+        }
         let voxels = product(&shape[2..]).saturating_mul(shape[0] as u64);
-        Ok(voxels.saturating_mul(FIRST_LEVEL_CHANNELS * floats).saturating_add(output).saturating_mul(4))
+        Ok(voxels.saturating_mul(FLOATS_PER_VOXEL).saturating_add(output).saturating_mul(4))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn none() -> Foresight {
+        Foresight::new(&ModelFile::Bytes { name: "none", bytes: b"" })
+    }
 
     fn info(shape: &[i64]) -> TensorInfo {
         TensorInfo { name: "t".into(), shape: shape.iter().map(|&n| usize::try_from(n).ok()).collect() }
@@ -165,21 +181,21 @@ mod tests {
     #[test]
     fn free_axes_follow_their_symbol_or_their_place() {
         let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let plain = Shapes::new(info(&[-1, 1, -1, -1, 8]), info(&[-1, 3, -1, -1, 4]), [&[], &[]]).unwrap();
+        let plain = Shapes::new(info(&[-1, 1, -1, -1, 8]), info(&[-1, 3, -1, -1, 4]), [&[], &[]], none()).unwrap();
         assert_eq!(plain.output_shape(&[2, 1, 5, 6, 8]).unwrap(), [2, 3, 5, 6, 4]);
         assert!(plain.output_shape(&[2, 1, 5, 6, 9]).unwrap_err().message().contains("? x 1 x ? x ? x 8"));
         assert!(plain.output_shape(&[2, 1, 5, 6]).is_err());
         assert!(plain.output_shape(&[2, 1, 0, 6, 8]).is_err());
         let (from, to) = (names("n  h w"), names("n  w h"));
-        let swapped = Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, 2, -1, -1]), [&from, &to]).unwrap();
+        let swapped = Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, 2, -1, -1]), [&from, &to], none()).unwrap();
         assert_eq!(swapped.output_shape(&[1, 1, 5, 7]).unwrap(), [1, 2, 7, 5]);
     }
 
     #[test]
     fn unusable_networks_and_results_are_refused() {
-        assert!(Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, -1, -1, -1]), [&[], &[]]).is_err());
-        assert!(Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, 2]), [&[], &[]]).is_err());
-        let shapes = Shapes::new(info(&[1, 1, -1, -1]), info(&[1, 2, -1, -1]), [&[], &[]]).unwrap();
+        assert!(Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, -1, -1, -1]), [&[], &[]], none()).is_err());
+        assert!(Shapes::new(info(&[-1, 1, -1, -1]), info(&[-1, 2]), [&[], &[]], none()).is_err());
+        let shapes = Shapes::new(info(&[1, 1, -1, -1]), info(&[1, 2, -1, -1]), [&[], &[]], none()).unwrap();
         assert!(shapes.check_result(&[1, 2, 4, 4], &[1, 2, 4, 4]).is_ok());
         assert!(shapes.check_result(&[1, 2, 4, 4], &[1, 2, 2, 2]).unwrap_err().message().contains("1 x 2 x 2 x 2"));
         let view = TensorView { shape: &[1, 1, 2, 2], data: &[0.0; 4] };

@@ -8,6 +8,8 @@ mod dispatch;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod engines;
+#[cfg(any(feature = "onnxruntime", feature = "openvino"))]
+mod foresight;
 pub mod library;
 mod model_file;
 #[cfg(feature = "onnxruntime")]

@@ -17,14 +17,11 @@ use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 use super::binding::{Shapes, copy, no_panic, text, the_only};
 use super::engines::Device;
+use super::foresight::Foresight;
 use super::library::{self, Candidate, Runtime};
 use super::model_file::ModelFile;
 use super::{Backend, Precision, Predictor, TensorInfo, TensorView};
 use crate::error::{Error, Result};
-
-/// Working memory in f32 values per voxel and first-level channel. Peak of the process less weights, measured with
-/// ONNX Runtime 1.32: strided 3-D U-Nets 8.4 to 8.6, with trilinear upsampling 14.6, padded 2-D 14.3.
-const FLOATS: u64 = 15;
 
 /// The one library of this process: `ort` and ONNX Runtime keep global state.
 static LOADED: Mutex<Option<Arc<Library>>> = Mutex::new(None);
@@ -187,7 +184,7 @@ fn shapes(session: &Session, model: &ModelFile<'_>) -> Result<Shapes> {
     let named = |all: &[Outlet]| all.iter().map(|o| (o.name().to_owned(), o.dtype().clone())).collect::<Vec<_>>();
     let (input, from) = tensor(the_only(model, "input", &named(session.inputs()))?, model)?;
     let (output, to) = tensor(the_only(model, "output", &named(session.outputs()))?, model)?;
-    Shapes::new(input, output, [&from, &to]).map_err(|e| model.name_in(e))
+    Shapes::new(input, output, [&from, &to], Foresight::new(model)).map_err(|e| model.name_in(e))
 }
 
 /// A tensor and the symbols of its free axes.
@@ -217,7 +214,7 @@ impl Predictor for OnnxRuntime {
     }
 
     fn working_bytes(&self, shape: &[usize]) -> Result<u64> {
-        self.shapes.working_bytes(shape, FLOATS)
+        self.shapes.working_bytes(shape)
     }
 
     fn predict(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<()> {

@@ -14,14 +14,11 @@ use openvino::{
 };
 
 use super::binding::{Shapes, copy, no_panic, text, the_only};
+use super::foresight::Foresight;
 use super::library::{self, Candidate, Runtime};
 use super::model_file::ModelFile;
 use super::{Backend, Precision, Predictor, TensorInfo, TensorView};
 use crate::error::{Error, Result};
-
-/// Working memory in f32 values per voxel and first-level channel. Peak of the process less weights, measured with
-/// OpenVINO 2026.4 in fp32: strided 3-D U-Nets 6.6 to 6.8, with trilinear upsampling 8.9; bf16 needs less.
-const FLOATS: u64 = 9;
 
 /// The one library of this process: the crate keeps it for good, even one whose version it refuses.
 static LOADED: Mutex<Option<Attempt>> = Mutex::new(None);
@@ -201,7 +198,7 @@ fn shapes(network: &Model, model: &ModelFile<'_>) -> Result<Shapes> {
         .collect::<Result<Vec<_>>>()?;
     let input = tensor(the_only(model, "input", &inputs)?, model)?;
     let output = tensor(the_only(model, "output", &outputs)?, model)?;
-    Shapes::new(input, output, [&[], &[]]).map_err(|e| model.name_in(e))
+    Shapes::new(input, output, [&[], &[]], Foresight::new(model)).map_err(|e| model.name_in(e))
 }
 
 fn tensor((name, node): &(String, Node), model: &ModelFile<'_>) -> Result<TensorInfo> {
@@ -236,7 +233,7 @@ impl Predictor for OpenVino {
     }
 
     fn working_bytes(&self, shape: &[usize]) -> Result<u64> {
-        self.shapes.working_bytes(shape, FLOATS)
+        self.shapes.working_bytes(shape)
     }
 
     fn predict(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<()> {

@@ -122,7 +122,8 @@ fn both_libraries_give_the_golden_labels_and_scores() {
         }
         assert_eq!(slice.len(), 33 * y.div_ceil(4) * z.div_ceil(4));
         assert!(largest < 2e-3, "{engine}: {largest}");
-        assert!(predictor.working_bytes(&shape).unwrap() > 500 << 20);
+        let working = predictor.working_bytes(&shape).unwrap() >> 20;
+        assert!((400..800).contains(&working), "{engine}: {working} MiB");
     }
 }
 
