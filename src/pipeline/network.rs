@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::ModelSpec;
-use crate::model::graph::{Facts, Graph, Sizes};
+use crate::model::graph::{AxisFacts, Facts, Graph, Sizes};
 use crate::tiling::{Dimensions, NetworkShape};
 
 /// The demands that the description states, else those that the graph tells.
@@ -21,13 +21,15 @@ pub(super) fn of_description(spec: &ModelSpec) -> NetworkShape {
 fn from_facts(facts: &Facts) -> NetworkShape {
     // Facts go from the slowest axis to the fastest, shapes the other way round.
     let axis = |n: usize| facts.axes.len().checked_sub(n + 1).and_then(|at| facts.axes.get(at));
-    let each = |value: &dyn Fn(&crate::model::graph::AxisFacts) -> usize, none: usize| {
+    let each = |value: &dyn Fn(&AxisFacts) -> usize, none: usize| {
         [0, 1, 2].map(|n| axis(n).map_or(none, value))
     };
     let multiple = |sizes: &Sizes| if sizes.maximum == Some(sizes.minimum) { 0 } else { sizes.multiple };
+    // A graph that crops its skips takes sizes at which tiles would not fit together.
+    let sizes = |axis: &AxisFacts| if facts.global.is_none() { axis.tiles } else { axis.sizes };
     let shape = NetworkShape::valid(
-        each(&|axis| axis.sizes.minimum, 1),
-        each(&|axis| multiple(&axis.sizes), 1),
+        each(&|axis| sizes(axis).minimum, 1),
+        each(&|axis| multiple(&sizes(axis)), 1),
         each(&|axis| axis.margin[0].max(axis.margin[1]), 0),
     );
     let shape = NetworkShape { receptive_halo: None, ..shape };
