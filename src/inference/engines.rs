@@ -173,9 +173,10 @@ impl Options {
 /// Opens a model in the engine that `options` name, or in the one that `auto` takes; the notes say which, why, and what
 /// a faster one would need.
 ///
-/// `auto` takes a library only where [`verify()`](super::verify()) has passed for this model, library and processor and was
-/// faster; else the embedded engine; else, for models which that does not run, ONNX Runtime. Libraries use the number of threads of
-/// the rayon pool in which this is called.
+/// `auto` takes a library only where [`verify()`](super::verify()) has passed for this model, library and processor and
+/// was faster; else the embedded engine; else, for models which that does not run, ONNX Runtime. What only one library
+/// can do (CUDA, bf16, the reference) is the same as naming it. Libraries use the number of threads of the rayon pool in
+/// which this is called.
 ///
 /// # Errors
 /// [`ErrorKind::Usage`] for options that contradict each other, [`ErrorKind::Model`] when what is named cannot be had or
@@ -185,6 +186,7 @@ pub fn open(model: &ModelFile<'_>, options: &Options) -> Result<(Box<dyn Predict
     let named = match (options.engine, options.device) {
         (EngineChoice::Auto, Device::Cuda(_)) => EngineChoice::OnnxRuntime,
         (EngineChoice::Auto, _) if options.reproducible => EngineChoice::OnnxRuntime,
+        (EngineChoice::Auto, _) if options.precision == Precision::Bf16 => EngineChoice::OpenVino,
         (engine, _) => engine,
     };
     match named {

@@ -157,6 +157,8 @@ fn openvino_takes_changing_shapes_and_bf16_only_when_asked() {
         Ok((coarse, _)) => {
             assert_eq!(coarse.backend().precision, Precision::Bf16);
             assert!(first != run(&*coarse, &[1, 1, 32, 32, 32], &small));
+            options.engine = EngineChoice::Auto;
+            assert_eq!(open(&ModelFile::Path(&model), &options).unwrap().0.backend(), coarse.backend());
         }
         Err(error) => assert!(error.message().contains("bf16"), "{error}"),
     }
