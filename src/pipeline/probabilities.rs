@@ -93,7 +93,7 @@ mod tests {
         let grid = Grid::new([3, 2, 2], Affine::identity()).unwrap();
         let store = Probabilities::new(grid, 2, Activation::Softmax).unwrap();
         let mut data: Vec<f32> = (0..24).map(|v| v as f32 * 50.0).collect();
-        store.push(&Slab { data: &mut data, class_stride: 12, first: 0, planes: 2 }).unwrap();
+        store.push(&Slab { data: &mut data, class_stride: 12, planes: 2 }).unwrap();
         let (a, b) = (store.on_grid(0, &grid).unwrap(), store.on_grid(1, &grid).unwrap());
         assert!(a.data().iter().zip(b.data()).all(|(a, b)| (a + b - 1.0).abs() < 1e-6));
         assert!(b.data().iter().all(|&v| v > 0.999));

@@ -98,7 +98,7 @@ fn infer(
         passes.run(fed, &[passes.tile(0)?])?;
         let planes = layout.shape()[2];
         let class_stride = passes.output.len() / layouts.classes;
-        sink.take(pipeline, Slab { data: &mut passes.output, class_stride, first: 0, planes })?;
+        sink.take(pipeline, Slab { data: &mut passes.output, class_stride, planes })?;
     } else {
         let mut stitcher = Stitcher::new(layout.clone(), layouts.classes)?;
         let mut tiles = Vec::with_capacity(layout.batch());

@@ -11,12 +11,11 @@ use crate::tiling::{Layout, Row, Tile};
 
 /// Scores of some neighboring planes of the working grid.
 ///
-/// Class `c` of plane `first + p` is `data[c * class_stride + p * plane..][..plane]`, i fastest.
+/// Class `c` of the p-th plane is `data[c * class_stride + p * plane..][..plane]`, i fastest.
 #[derive(Debug)]
 pub(super) struct Slab<'a> {
     pub(super) data: &'a mut [f32],
     pub(super) class_stride: usize,
-    pub(super) first: usize,
     pub(super) planes: usize,
 }
 
@@ -115,7 +114,7 @@ impl Stitcher {
                 sum.iter_mut().zip(total).for_each(|(sum, &total)| *sum /= total);
             });
         }
-        take(Slab { data: &mut self.scores, class_stride, first: self.first, planes })?;
+        take(Slab { data: &mut self.scores, class_stride, planes })?;
         self.scores.par_chunks_mut(class_stride).for_each(|sum| slide(sum, len));
         if self.weights.is_some() {
             slide(&mut self.total, len);
@@ -141,14 +140,16 @@ mod tests {
     fn stitched(layout: &Layout, classes: usize, volume: &[f32]) -> Vec<f32> {
         let plane = layout.shape()[0] * layout.shape()[1];
         let mut out = vec![f32::NAN; classes * volume.len()];
+        let mut done = 0;
         let mut stitcher = Stitcher::new(layout.clone(), classes).unwrap();
         let mut take = |stitcher: &mut Stitcher, end: usize| {
             stitcher
                 .finish(end, |slab| {
                     for c in 0..classes {
                         let from = &slab.data[c * slab.class_stride..][..slab.planes * plane];
-                        out[c * volume.len() + slab.first * plane..][..from.len()].copy_from_slice(from);
+                        out[c * volume.len() + done * plane..][..from.len()].copy_from_slice(from);
                     }
+                    done += slab.planes;
                     Ok(())
                 })
                 .unwrap();

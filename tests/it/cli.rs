@@ -241,7 +241,8 @@ fn models_that_do_not_fit_are_refused_before_anything_runs() {
         vec!["--engine", "openvino", "--openvino", model.as_str()],
         vec!["--device", "cuda"],
     ] {
-        let all = [vec!["segment", &head(), "-o", &out], arguments.clone()].concat();
+        let input = head();
+        let all = [vec!["segment", &input, "-o", &out], arguments.clone()].concat();
         let (_, err) = unet_vol(&all).expect(5);
         assert!(err.starts_with("error: "), "{arguments:?}: {err}");
     }
