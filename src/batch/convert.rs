@@ -40,11 +40,9 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
     let read = ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
     let probe = formats::probe(input, &read)?;
     let stored = probe.data_type;
-    let data_type = options.data_type.unwrap_or(if options.spacing.is_some() || probe.scaling.is_some() {
-        DataType::Float32
-    } else {
-        stored
-    });
+    let scaled = probe.scaling.is_some_and(|scaling| scaling != (1.0, 0.0));
+    let data_type =
+        options.data_type.unwrap_or(if options.spacing.is_some() || scaled { DataType::Float32 } else { stored });
     let write = WriteOptions::new(data_type).with_overwrite(options.overwrite);
     // Integers of more than 24 bits and doubles would lose digits as f32.
     let wide = stored.size() > 4 || matches!(stored, DataType::Int32 | DataType::UInt32);
@@ -64,7 +62,7 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
         (*volume.grid(), study.warnings)
     };
     warnings.dedup();
-    let certificate = formats::probe(output, &ReadOptions::new()).and_then(|p| Certificate::check(&grid, &p.grid));
+    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(&grid, &p.grid));
     let certificate = certificate.map_err(|error| {
         // The failed output goes; that it cannot be removed would hide the reason.
         let _ = fs::remove(output);

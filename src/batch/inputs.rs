@@ -35,6 +35,8 @@ pub struct Inputs {
     pub files: Vec<FileRecord>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
+    /// The orientation that the user vouches for, under which outputs are reopened.
+    pub(super) assume_orientation: Option<Orientation>,
 }
 
 impl Inputs {
@@ -51,7 +53,7 @@ impl Inputs {
             let read =
                 ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
             let study = formats::read(path, &read)?;
-            check_orientation(path, &study.source, spec)?;
+            check_orientation(path, &study.source, spec, options)?;
             let file = FileRecord { path: path.to_owned(), sha256: fs::sha256(path)? };
             match &mut inputs {
                 None => {
@@ -60,6 +62,7 @@ impl Inputs {
                         source: study.source,
                         files: vec![file],
                         warnings: study.warnings,
+                        assume_orientation: options.assume_orientation,
                     });
                 }
                 Some(inputs) => {
@@ -121,8 +124,8 @@ fn check_count(paths: &[impl AsRef<Path>], spec: &ModelSpec) -> Result<()> {
 }
 
 /// A model that tells left from right refuses a file that does not.
-fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec) -> Result<()> {
-    if source.oriented || !spec.sided {
+fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &StudyOptions) -> Result<()> {
+    if source.oriented || !spec.sided || options.assume_orientation.is_some() {
         return Ok(());
     }
     Err(Error::malformed("the file does not say where left and right are (no sform and no qform)")

@@ -148,8 +148,8 @@ impl Segmentation {
 
     fn write_labels(&self, path: &Path, labels: &LabelMap, overwrite: Overwrite) -> Result<Certificate> {
         formats::write_labels(path, labels, &self.inputs.source, overwrite)?;
-        let check = formats::probe(path, &ReadOptions::new())
-            .and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
+        let read = ReadOptions::new().with_assume_orientation(self.inputs.assume_orientation);
+        let check = formats::probe(path, &read).and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
         check.map_err(|error| {
             // The failed output goes; that it cannot be removed would hide the reason.
             let _ = fs::remove(path);

@@ -57,10 +57,17 @@ pub(crate) fn error(error: &Error) {
     }
 }
 
-/// Warnings, one line each; `--quiet` silences them (they stay in the manifest).
+/// Codes of warnings that are mere notes: which engine was chosen and what a faster one would need.
+const NOTES: [&str; 2] = ["engine", "faster-engine"];
+
+/// Warnings, one line each, and notes where the user asks for more; all of them stand in the manifest.
 pub(crate) fn warnings(verbosity: Verbosity, warnings: &[Warning]) {
     for warning in warnings {
-        say(verbosity, format!("warning: {}", escaped(&warning.message)));
+        let note = NOTES.contains(&warning.code);
+        if !note || verbosity == Verbosity::Verbose {
+            let word = if note { "note" } else { "warning" };
+            say(verbosity, format!("{word}: {}", escaped(&warning.message)));
+        }
     }
 }
 

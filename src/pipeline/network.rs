@@ -21,9 +21,7 @@ pub(super) fn of_description(spec: &ModelSpec) -> NetworkShape {
 fn from_facts(facts: &Facts) -> NetworkShape {
     // Facts go from the slowest axis to the fastest, shapes the other way round.
     let axis = |n: usize| facts.axes.len().checked_sub(n + 1).and_then(|at| facts.axes.get(at));
-    let each = |value: &dyn Fn(&AxisFacts) -> usize, none: usize| {
-        [0, 1, 2].map(|n| axis(n).map_or(none, value))
-    };
+    let each = |value: &dyn Fn(&AxisFacts) -> usize, none: usize| [0, 1, 2].map(|n| axis(n).map_or(none, value));
     let multiple = |sizes: &Sizes| if sizes.maximum == Some(sizes.minimum) { 0 } else { sizes.multiple };
     // A graph that crops its skips takes sizes at which tiles would not fit together.
     let sizes = |axis: &AxisFacts| if facts.global.is_none() { axis.tiles } else { axis.sizes };

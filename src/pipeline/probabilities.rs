@@ -1,11 +1,11 @@
 //! Probabilities of all classes, kept on the network's grid in a temporary file: memory does not grow with classes.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex};
 
 use super::stitch::Slab;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
 use crate::geometry::Grid;
 use crate::labels::Activation;
 use crate::limits;
@@ -16,7 +16,7 @@ use crate::volume::Volume;
 #[derive(Debug, Clone)]
 pub struct Probabilities {
     /// Planes in order, each `[classes][nj][ni]` of little-endian `f32`.
-    file: Arc<Mutex<File>>,
+    file: Arc<Mutex<fs::Spool>>,
     grid: Grid,
     classes: usize,
     activation: Activation,
@@ -25,7 +25,7 @@ pub struct Probabilities {
 impl Probabilities {
     /// An empty store for scores on `grid`; `activation` is what still makes probabilities of them.
     pub(super) fn new(grid: Grid, classes: usize, activation: Activation) -> Result<Self> {
-        let file = tempfile::tempfile().map_err(|e| failed("made", e))?;
+        let file = fs::spool().map_err(|e| failed("made", e))?;
         Ok(Self { file: Arc::new(Mutex::new(file)), grid, classes, activation })
     }
 

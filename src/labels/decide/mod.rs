@@ -184,7 +184,8 @@ impl Decider {
             self.notes = Notes::new(rows, self.working[0], classes)?;
         }
         self.notes.take(&self.contests, slab, class_stride, rows, self.working[0])?;
-        let window = Window { plane, kept: &self.kept, slab, class_stride, notes: &self.notes, first: self.taken, depth };
+        let window =
+            Window { plane, kept: &self.kept, slab, class_stride, notes: &self.notes, first: self.taken, depth };
         let needed = match &mut self.path {
             Path::Aligned(sweep) => {
                 sweep.advance(&self.contests, &window, observe, &mut self.ids)?;

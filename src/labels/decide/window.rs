@@ -36,7 +36,14 @@ impl Notes {
     }
 
     /// Takes note of a slab `[classes, rows, ni]`.
-    pub(super) fn take(&mut self, contests: &Contests, slab: &[f32], class_stride: usize, rows: usize, ni: usize) -> Result<()> {
+    pub(super) fn take(
+        &mut self,
+        contests: &Contests,
+        slab: &[f32],
+        class_stride: usize,
+        rows: usize,
+        ni: usize,
+    ) -> Result<()> {
         /// Voxels of one job, about.
         const STRETCH: usize = 2048;
         let classes = contests.classes();
