@@ -20,22 +20,51 @@ pub(super) struct View {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Generic {
     /// Per output axis and index, what is added to the input's offset; `None` gives `fill`.
-    Gather { tables: Vec<Vec<Option<usize>>>, fill: f32 },
+    Gather {
+        tables: Vec<Vec<Option<usize>>>,
+        fill: f32,
+    },
     /// The input in pieces of `length` values, `step` apart from `first` on.
-    Part { length: usize, step: usize, first: usize },
+    Part {
+        length: usize,
+        step: usize,
+        first: usize,
+    },
     /// The two operands as views of the output's shape.
-    Binary { binary: Binary, operands: [View; 2] },
+    Binary {
+        binary: Binary,
+        operands: [View; 2],
+    },
     /// Slopes below zero.
-    Slope { operands: [View; 2] },
+    Slope {
+        operands: [View; 2],
+    },
     Map(Post),
     /// Over the middle one of three axes.
-    Softmax { axes: [usize; 3], log: bool },
-    Normalize { length: usize, epsilon: f32, scale: Arc<Vec<f32>>, bias: Option<Arc<Vec<f32>>> },
-    Reduce { reduction: Reduction, kept: View, reduced: View },
+    Softmax {
+        axes: [usize; 3],
+        log: bool,
+    },
+    Normalize {
+        length: usize,
+        epsilon: f32,
+        scale: Arc<Vec<f32>>,
+        bias: Option<Arc<Vec<f32>>>,
+    },
+    Reduce {
+        reduction: Reduction,
+        kept: View,
+        reduced: View,
+    },
     /// Over the middle one of three axes.
-    ArgMax { axes: [usize; 3] },
+    ArgMax {
+        axes: [usize; 3],
+    },
     /// Rows, inner length, columns; batches of both operands as views.
-    MatMul { sizes: [usize; 3], batches: [View; 2] },
+    MatMul {
+        sizes: [usize; 3],
+        batches: [View; 2],
+    },
 }
 
 impl View {
@@ -200,7 +229,8 @@ fn depth_to_space(from: &[usize], block: usize, columns_first: bool) -> Generic 
     let plane = height * width;
     // Input channel of output channel c and of the place (p, q) inside a block.
     let [c_step, p_step, q_step] =
-        if columns_first { [block * block, block, 1] } else { [1, block * channels, channels] }.map(|step| step * plane);
+        if columns_first { [block * block, block, 1] } else { [1, block * channels, channels] }
+            .map(|step| step * plane);
     let offsets = |n: usize, f: &dyn Fn(usize) -> usize| (0..n).map(|i| Some(f(i))).collect::<Vec<_>>();
     Generic::Gather {
         tables: vec![

@@ -103,9 +103,8 @@ fn aliases(tensors: &[Tensor], steps: &mut [Step]) -> Vec<Alias> {
         match step.kind {
             Kind::CopyChannels { first } if first % LANES == 0 => {
                 let part = root(&aliases, input).0;
-                let twice = |(i, s): (usize, &Step)| {
-                    i != index && s.output == output && root(&aliases, s.input).0 == part
-                };
+                let twice =
+                    |(i, s): (usize, &Step)| i != index && s.output == output && root(&aliases, s.input).0 == part;
                 if !steps.iter().enumerate().any(twice) {
                     aliases[input] = Some((output, first / LANES));
                     last[output] = last[output].max(last[input]);

@@ -67,20 +67,43 @@ impl Tensor {
 /// What a step computes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
-    Convolve { windows: Windows, weights: Arc<Packed> },
-    Pool { pooling: Pooling, axes: [Axis; 3] },
+    Convolve {
+        windows: Windows,
+        weights: Arc<Packed>,
+    },
+    Pool {
+        pooling: Pooling,
+        axes: [Axis; 3],
+    },
     /// Instance normalization when there are as many groups as channels.
-    Normalize { groups: usize, epsilon: f32, scale: Arc<Vec<f32>>, bias: Arc<Vec<f32>>, scratch: TensorId },
+    Normalize {
+        groups: usize,
+        epsilon: f32,
+        scale: Arc<Vec<f32>>,
+        bias: Arc<Vec<f32>>,
+        scratch: TensorId,
+    },
     /// Nothing but the operations behind it.
     Elementwise,
-    Softmax { log: bool },
+    Softmax {
+        log: bool,
+    },
     /// Voxels by index.
-    Take { maps: [AxisMap; 3], fill: f32 },
+    Take {
+        maps: [AxisMap; 3],
+        fill: f32,
+    },
     /// The input plus voxels of the other operand by index.
-    AddTaken { maps: [AxisMap; 3] },
-    Interpolate { axes: [Neighbors; 3] },
+    AddTaken {
+        maps: [AxisMap; 3],
+    },
+    Interpolate {
+        axes: [Neighbors; 3],
+    },
     /// Into the channels of the output from this one on.
-    CopyChannels { first: usize },
+    CopyChannels {
+        first: usize,
+    },
     ToBlocked,
     ToPlain,
     /// Plain to plain with borders.

@@ -85,7 +85,9 @@ impl<'a> Runner<'a> {
         let scratch = if let Kind::Normalize { scratch, .. } = step.kind { self.tensor(scratch).range() } else { 0..0 };
         let split = Split::new(arena, &to.range(), &scratch);
         let rest = split.rest;
-        let other = step.other.map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
+        let other = step
+            .other
+            .map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
         let epilogue = Epilogue { simd: self.simd, posts: &step.posts, other };
         if to.layout == Layout::Blocked {
             return self.blocked(&rest, split.output, split.scratch, &epilogue);
@@ -125,7 +127,7 @@ impl<'a> Runner<'a> {
             Layout::Plain => Input::Plain(self.plain(rest, self.step.input)),
         };
         let to = self.tensor(self.step.output).extent;
-        Convolve { windows, weights, input, from: from.extent, to, epilogue }.run(output);
+        Convolve::new((windows, weights), (input, from.extent, to), epilogue).run(output);
     }
 
     fn blocked(

@@ -7,11 +7,12 @@
 use rayon::prelude::*;
 
 use super::lanes::{Extent, LANES, Lanes, values};
-use super::post::{At, Epilogue};
-use super::tile::{Kernel, Tap, Tile, kernels};
+use super::post::{At, Epilogue, Post};
+use super::tile::{Finish, Kernel, Tap, Tile, kernels};
 use super::transpose::transpose;
 use super::weights::Packed;
 use super::window::Windows;
+use crate::model::graph::Activation;
 
 /// Most taps of a kernel (7 x 7 x 7).
 pub(crate) const MAX_TAPS: usize = 343;
@@ -41,12 +42,14 @@ pub(crate) enum Output<'a> {
 /// A convolution that is ready to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
-    pub(crate) windows: &'a Windows,
-    pub(crate) weights: &'a Packed,
-    pub(crate) input: Input<'a>,
-    pub(crate) from: Extent,
-    pub(crate) to: Extent,
-    pub(crate) epilogue: Epilogue<'a>,
+    windows: &'a Windows,
+    weights: &'a Packed,
+    input: Input<'a>,
+    from: Extent,
+    to: Extent,
+    epilogue: Epilogue<'a>,
+    /// The first operation of the epilogue, where the kernels do it.
+    finish: Finish,
 }
 
 /// Start of a buffer whose disjoint parts are written by several threads.
@@ -114,7 +117,23 @@ struct Span {
     columns: std::ops::Range<usize>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    pub(crate) fn new(
+        (windows, weights): (&'a Windows, &'a Packed),
+        (input, from, to): (Input<'a>, Extent, Extent),
+        mut epilogue: Epilogue<'a>,
+    ) -> Self {
+        let finish = match epilogue.posts.first() {
+            Some(Post::Activation(Activation::Relu)) => Finish::Relu,
+            Some(Post::Activation(Activation::LeakyRelu { alpha })) => Finish::LeakyRelu(*alpha),
+            _ => Finish::Nothing,
+        };
+        if finish != Finish::Nothing {
+            epilogue.posts = &epilogue.posts[1..];
+        }
+        Self { windows, weights, input, from, to, epilogue, finish }
+    }
+
     /// Runs over the current rayon pool.
     pub(crate) fn run(&self, output: Output<'_>) {
         match output {
@@ -142,7 +161,12 @@ impl Job<'_> {
                     // SAFETY: `start` and the block step address row `row` of the blocks of `group`, which lie inside
                     // the output (asserted above) and belong to this unit alone.
                     unsafe {
-                        self.sum(&Span { group, first_channel, row, columns }, shared.at(start), self.to.block(), &mut taps);
+                        self.sum(
+                            &Span { group, first_channel, row, columns },
+                            shared.at(start),
+                            self.to.block(),
+                            &mut taps,
+                        );
                     }
                 }
             }
@@ -202,7 +226,8 @@ impl Job<'_> {
         let wanted = if many { 256_usize.div_ceil(self.to.width.max(1)) } else { 1 };
         let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
         let rows = wanted.min(fair).clamp(1, self.to.height);
-        let bytes = self.windows.kernel[0] * self.from.row() * self.from.channels.next_multiple_of(LANES) * size_of::<f32>();
+        let bytes =
+            self.windows.kernel[0] * self.from.row() * self.from.channels.next_multiple_of(LANES) * size_of::<f32>();
         let strip = (STRIP_BYTES / bytes.max(1)).max(8).next_multiple_of(rows).min(self.to.height);
         Order { rows, strip, depth: self.to.depth, height: self.to.height }
     }
@@ -221,6 +246,8 @@ impl Job<'_> {
         let origin = if voxel == LANES { span.first_channel * self.from.block() } else { 0 };
         let weights = self.weights.lanes(span.group, span.first_channel);
         let blocks = self.weights.blocks(span.group).len();
+        let last = span.first_channel + LANES >= self.weights.inputs();
+        let finish = if last { self.finish } else { Finish::Nothing };
         let windows = self.windows;
         let step = voxel * windows.input_step;
         // A step of sixteen means blocked channels to the kernels, so strides of plain input go by the general one.
@@ -256,6 +283,7 @@ impl Job<'_> {
                         taps,
                         weights: weights.as_ptr(),
                         bias,
+                        finish,
                         output: output.add(column),
                         output_step: windows.output_step,
                         block_step,

@@ -8,12 +8,7 @@ use super::simd::versions;
 use super::transpose::transpose;
 
 /// Runs `f` for each row of a blocked result (its voxels alone, borders zeroed), then the epilogue.
-pub(super) fn each_row(
-    output: &mut [Lanes],
-    to: Extent,
-    epilogue: &Epilogue<'_>,
-    f: impl Fn(&mut [Lanes], At) + Sync,
-) {
+pub(super) fn each_row(output: &mut [Lanes], to: Extent, epilogue: &Epilogue<'_>, f: impl Fn(&mut [Lanes], At) + Sync) {
     output[..to.blocks() * to.block()].par_chunks_mut(to.row()).enumerate().for_each(|(index, lanes)| {
         let at = At { block: index / to.rows(), row: index % to.rows(), column: 0 };
         let (left, inner) = lanes.split_at_mut(to.left);
@@ -26,7 +21,12 @@ pub(super) fn each_row(
 }
 
 /// `input` where a result starts as a copy, `None` where it is changed in place.
-pub(crate) fn elementwise(input: Option<(&[Lanes], Extent)>, output: &mut [Lanes], to: Extent, epilogue: &Epilogue<'_>) {
+pub(crate) fn elementwise(
+    input: Option<(&[Lanes], Extent)>,
+    output: &mut [Lanes],
+    to: Extent,
+    epilogue: &Epilogue<'_>,
+) {
     each_row(output, to, epilogue, |row, at| {
         if let Some((input, from)) = input {
             let start = at.block * from.block() + from.start(at.row);

@@ -12,8 +12,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let mut p = 1.388_888_9e-3;
-    for c in [8.333_333_5e-3, 4.166_666_8e-2, 1.666_666_7e-1, 0.5, 1.0, 1.0] {
+    let mut p = 1.0 / 720.0;
+    for c in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = p * r + c;
     }
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
@@ -91,8 +91,17 @@ mod tests {
     /// Table 7.1 of Abramowitz and Stegun.
     #[test]
     fn erf_agrees_with_the_table() {
-        for (x, y) in [(0.0, 0.0), (0.02, 0.022_564_575), (0.1, 0.112_462_916), (0.38, 0.409_009_45), (0.5, 0.520_499_88),
-            (1.0, 0.842_700_8), (1.5, 0.966_105_15), (2.0, 0.995_322_3), (4.0, 1.0)] {
+        for (x, y) in [
+            (0.0, 0.0),
+            (0.02, 0.022_564_575),
+            (0.1, 0.112_462_916),
+            (0.38, 0.409_009_45),
+            (0.5, 0.520_499_88),
+            (1.0, 0.842_700_8),
+            (1.5, 0.966_105_15),
+            (2.0, 0.995_322_3),
+            (4.0, 1.0),
+        ] {
             assert!((erf(x) - y).abs() < 3e-7 && (erf(-x) + y).abs() < 3e-7, "{x}: {} not {y}", erf(x));
         }
         assert!(erf(f32::NAN).is_nan());

@@ -1,4 +1,5 @@
 //! Pooling, depthwise convolution, and linear interpolation: voxels combined channel by channel.
+#![allow(clippy::needless_range_loop, reason = "loops over the lanes of several operands")]
 
 use super::lanes::{Extent, LANES, Lanes};
 use super::layout::each_row;
@@ -13,7 +14,11 @@ pub(crate) enum Pooling {
     /// Windows per axis and output index, whose product divides the sum.
     Mean([Vec<f32>; 3]),
     /// Weights `[blocks][kernel]` and biases `[blocks]` of a depthwise convolution; the kernel's size.
-    Depthwise { weights: Vec<Lanes>, bias: Vec<Lanes>, kernel: [usize; 3] },
+    Depthwise {
+        weights: Vec<Lanes>,
+        bias: Vec<Lanes>,
+        kernel: [usize; 3],
+    },
 }
 
 /// A pooling that is ready to run.
@@ -31,7 +36,13 @@ impl Job<'_> {
     pub(crate) fn run(&self, input: &[Lanes], output: &mut [Lanes]) {
         each_row(output, self.to, &self.epilogue, |row, at| {
             let input = &input[at.block * self.from.block()..(at.block + 1) * self.from.block()];
-            pool_row(self.epilogue.simd, self, input, row, (at.block, at.row / self.to.height, at.row % self.to.height));
+            pool_row(
+                self.epilogue.simd,
+                self,
+                input,
+                row,
+                (at.block, at.row / self.to.height, at.row % self.to.height),
+            );
         });
     }
 }

@@ -15,21 +15,11 @@ pub(crate) enum Post {
     /// Values below zero are multiplied with a slope per channel.
     Slope(Vec<Lanes>),
     /// `x * scale + shift` per channel.
-    Affine {
-        scale: Vec<Lanes>,
-        shift: Vec<Lanes>,
-    },
+    Affine { scale: Vec<Lanes>, shift: Vec<Lanes> },
     /// With a constant per channel; `reversed` when the constant is the left operand.
-    Constant {
-        binary: Binary,
-        values: Vec<Lanes>,
-        reversed: bool,
-    },
+    Constant { binary: Binary, values: Vec<Lanes>, reversed: bool },
     /// With the other operand of the step; `reversed` when that is the left one.
-    Tensor {
-        binary: Binary,
-        reversed: bool,
-    },
+    Tensor { binary: Binary, reversed: bool },
 }
 
 /// The second operand of [`Post::Tensor`]: the shape of the result, or one of its axes groups (channels, voxels) of
@@ -226,8 +216,20 @@ pub(crate) fn binary(function: Binary, a: f32, b: f32) -> f32 {
         Binary::Mul => a * b,
         Binary::Div => a / b,
         Binary::Pow => a.powf(b),
-        Binary::Min => if a < b || a.is_nan() { a } else { b },
-        Binary::Max => if a > b || a.is_nan() { a } else { b },
+        Binary::Min => {
+            if a < b || a.is_nan() {
+                a
+            } else {
+                b
+            }
+        }
+        Binary::Max => {
+            if a > b || a.is_nan() {
+                a
+            } else {
+                b
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! For voxels t and output channels m: `y[t][m] += sum over taps and channels of w[tap][c][m] * x[tap + t][c]`, in that
 //! order, so that a value does not depend on the tile it falls into.
 #![expect(unsafe_code, reason = "intrinsics and pointers without bounds checks in the innermost loop")]
+#![allow(clippy::needless_range_loop, reason = "loops over registers, unrolled by the compiler")]
 
 use super::{LANES, Lanes, Simd};
 
@@ -13,6 +14,16 @@ pub(super) struct Tap {
     pub(super) input: isize,
     /// Lanes from [`Tile::weights`].
     pub(super) weight: usize,
+}
+
+/// What happens to the sums before they are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Finish {
+    Nothing,
+    /// `max(x, 0)`
+    Relu,
+    /// `x < 0 ? slope x : x`
+    LeakyRelu(f32),
 }
 
 /// What a tile reads and writes.
@@ -32,6 +43,8 @@ pub(super) struct Tile<'a> {
     pub(super) weights: *const Lanes,
     /// Start of the sums, one per block; null continues the sums that the output holds.
     pub(super) bias: *const Lanes,
+    /// What is done to finished sums.
+    pub(super) finish: Finish,
     /// The first output voxel of the first block.
     pub(super) output: *mut Lanes,
     /// Lanes between output voxels.
@@ -58,6 +71,14 @@ trait Vector: Copy {
     /// # Safety
     /// As `splat`.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// `max(self, 0)`; NaN stays.
+    /// # Safety
+    /// As `splat`.
+    unsafe fn relu(self) -> Self;
+    /// `slope * self` below zero; NaN stays.
+    /// # Safety
+    /// As `splat`.
+    unsafe fn leaky_relu(self, slope: Self) -> Self;
 }
 
 #[derive(Clone, Copy)]
@@ -86,6 +107,17 @@ impl Vector for Plain {
             } else {
                 self.0[i] + a.0[i] * b.0[i]
             };
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn relu(self) -> Self {
+        Self(self.0.map(|x| if x < 0.0 { 0.0 } else { x }))
+    }
+    #[inline(always)]
+    unsafe fn leaky_relu(mut self, slope: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] = if self.0[i] < 0.0 { slope.0[i] * self.0[i] } else { self.0[i] };
         }
         self
     }
@@ -118,6 +150,19 @@ mod x86 {
             // SAFETY: the caller has AVX-512 F.
             unsafe { _mm512_fmadd_ps(a, b, self) }
         }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: the caller has AVX-512 F. Of a NaN and a number, `max` gives the second operand.
+            unsafe { _mm512_max_ps(_mm512_setzero_ps(), self) }
+        }
+        #[inline(always)]
+        unsafe fn leaky_relu(self, slope: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            unsafe {
+                let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(self, _mm512_setzero_ps());
+                _mm512_mask_mul_ps(self, below, self, slope)
+            }
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -146,6 +191,25 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller has AVX2 and FMA.
             unsafe { Self(_mm256_fmadd_ps(a.0, b.0, self.0), _mm256_fmadd_ps(a.1, b.1, self.1)) }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: the caller has AVX2. Of a NaN and a number, `max` gives the second operand.
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                Self(_mm256_max_ps(zero, self.0), _mm256_max_ps(zero, self.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn leaky_relu(self, slope: Self) -> Self {
+            // SAFETY: the caller has AVX2; the sign bit of a lane chooses, and of NaN it does not matter.
+            unsafe {
+                let choose = |x, s| {
+                    let below = _mm256_cmp_ps::<_CMP_LT_OQ>(x, _mm256_setzero_ps());
+                    _mm256_blendv_ps(x, _mm256_mul_ps(x, s), below)
+                };
+                Self(choose(self.0, slope.0), choose(self.1, slope.1))
+            }
         }
     }
 }
@@ -185,6 +249,14 @@ unsafe fn sum<V: Vector, const STEP: usize, const B: usize, const T: usize>(tile
                 }
                 input = input.wrapping_add(if STEP == LANES { 1 } else { tile.channel_step });
                 weight = weight.wrapping_add(B);
+            }
+        }
+        match tile.finish {
+            Finish::Nothing => {}
+            Finish::Relu => sums.iter_mut().flatten().for_each(|sum| *sum = sum.relu()),
+            Finish::LeakyRelu(slope) => {
+                let slope = V::splat(slope);
+                sums.iter_mut().flatten().for_each(|sum| *sum = sum.leaky_relu(slope));
             }
         }
         for b in 0..B {

@@ -5,12 +5,7 @@ use super::lanes::{LANES, Lanes};
 use super::simd::Simd;
 
 /// Writes the first `channels` channels of voxels as rows of their own.
-pub(super) fn transpose<'a>(
-    simd: Simd,
-    lanes: &[Lanes],
-    channels: usize,
-    mut row: impl FnMut(usize) -> &'a mut [f32],
-) {
+pub(super) fn transpose<'a>(simd: Simd, lanes: &[Lanes], channels: usize, mut row: impl FnMut(usize) -> &'a mut [f32]) {
     let (tiles, rest) = lanes.as_chunks::<LANES>();
     let mut square = [Lanes::default(); LANES];
     let mut rows: [&mut [f32]; LANES] = std::array::from_fn(|c| if c < channels { row(c) } else { &mut [][..] });
@@ -89,7 +84,10 @@ mod tests {
                 let mut all = rows.iter_mut();
                 transpose(simd, &lanes, channels, |_| all.next().unwrap());
                 for (c, row) in rows.iter().enumerate() {
-                    assert!(row.iter().enumerate().all(|(v, &value)| value == (v * 100 + c) as f32), "{simd:?} {c} {row:?}");
+                    assert!(
+                        row.iter().enumerate().all(|(v, &value)| value == (v * 100 + c) as f32),
+                        "{simd:?} {c} {row:?}"
+                    );
                 }
             }
         }

@@ -95,16 +95,6 @@ impl Packed {
         self.inputs
     }
 
-    /// Output channels.
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// Taps of the kernel.
-    pub(crate) fn taps(&self) -> usize {
-        self.taps
-    }
-
     /// Bytes of the weights.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self.lanes.as_slice())

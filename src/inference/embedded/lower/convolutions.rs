@@ -1,6 +1,8 @@
 //! Convolutions, pooling and normalization.
 
-use super::super::kernels::{LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, padded_counts, per_channel, scratch};
+use super::super::kernels::{
+    LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, padded_counts, per_channel, scratch,
+};
 use super::super::plan::{Kind, Layout, Place, TensorId};
 use super::{Lowering, unsupported};
 use crate::error::Result;

@@ -36,7 +36,8 @@ impl Lowering<'_> {
             return Some(vec![single; channels]);
         }
         let offset = shape.len().checked_sub(constant.shape.len())?;
-        let fits = constant.shape.iter().enumerate().all(|(axis, &n)| n == if axis + offset == 1 { channels } else { 1 });
+        let fits =
+            constant.shape.iter().enumerate().all(|(axis, &n)| n == if axis + offset == 1 { channels } else { 1 });
         fits.then(|| constant.data.to_vec())
     }
 

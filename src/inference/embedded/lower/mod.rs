@@ -95,6 +95,34 @@ fn needed(network: &Network, output: ValueId) -> Vec<&Layer> {
     layers
 }
 
+/// True when a network for a batch does to each sample what the network for one sample does.
+pub(super) fn samples_apart(one: &Network, all: &Network) -> bool {
+    let mut made: BTreeSet<_> = one.inputs.iter().copied().collect();
+    let batch = all.inputs.first().and_then(|&id| all.shape(id).first());
+    one.layers.len() == all.layers.len()
+        && one.layers.iter().zip(&all.layers).all(|(a, b)| {
+            if !a.inputs.iter().any(|input| made.contains(input)) {
+                return true;
+            }
+            made.insert(a.output);
+            let (single, several) = (one.shape(a.output), all.shape(b.output));
+            let alike = several.first() == batch && single.first() == Some(&1) && single.get(1..) == several.get(1..);
+            alike && keeps_samples(&a.op)
+        })
+}
+
+/// False for operations along the axis of the samples.
+fn keeps_samples(op: &Op) -> bool {
+    match op {
+        Op::Softmax { axis, .. } | Op::Concat { axis } | Op::ArgMax { axis } => *axis != 0,
+        Op::LayerNormalization { axis, .. } => *axis != 0,
+        Op::Reduce { axes, .. } => !axes.contains(&0),
+        Op::Transpose { permutation } => permutation.first() == Some(&0),
+        Op::Slice { starts, steps } => starts.first() == Some(&0) && steps.first() == Some(&1),
+        _ => true,
+    }
+}
+
 /// An error that sends the user to the reference engine.
 pub(super) fn unsupported(what: impl Into<String>) -> Error {
     Error::model(what).hint("run it with --engine onnxruntime")
@@ -288,4 +316,3 @@ impl<'a> Lowering<'a> {
         Ok(Arc::clone(&self.operand(layer, index)?.data))
     }
 }
-
