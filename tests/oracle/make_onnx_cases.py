@@ -324,6 +324,24 @@ def resizes():
     CASES.add(b.name, b.model(y), (1, 2, 3, 4), (2, 2, 5, 2))
 
 
+    b = Builder("shape_arithmetic", 4, 3)
+    i64 = lambda *v: b.constant(np.array(v, np.int64))
+    scalar = lambda v: b.constant(np.int64(v))
+    size = b.op("Shape", "x")
+    even = b.op("Equal", b.op("Mod", size, i64(2)), i64(0))
+    padded = b.op("Where", even, size, b.op("Add", size, i64(1)))
+    none = b.op("ConstantOfShape", b.op("Shape", size), value=helper.make_tensor("zero", TensorProto.INT64, [1], [0]))
+    y = b.op("Pad", "x", b.op("Concat", none, b.op("Sub", padded, size), axis=0))
+    spatial_axis = b.op("Not", b.op("Less", b.op("Range", scalar(0), scalar(4), scalar(1)), scalar(2)))
+    small = b.op("Max", b.op("Abs", b.op("Neg", b.op("Div", padded, i64(4)))), i64(2))
+    mixed = b.op("Where", b.op("And", spatial_axis, b.op("GreaterOrEqual", padded, i64(4))), small, padded)
+    flat = b.op("Reshape", b.op("Transpose", b.op("Reshape", mixed, i64(2, 2)), perm=[1, 0]), i64(-1))
+    sizes = b.op("Gather", flat, i64(0, 2, 1, 3), axis=0)
+    y = b.op("Resize", y, "", "", sizes, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    tripled = b.op("Expand", b.op("Unsqueeze", b.op("Size", "x"), i64(0)), i64(3))
+    CASES.add(b.name, b.model(b.op("Mul", y, b.op("Cast", b.op("Squeeze", b.op("Slice", tripled, i64(1), i64(2)), i64(0)), to=1))), (2, 3, 9, 16))
+
+
 def stored_types():
     b = Builder("weights_f16_cast", 4, 3)
     w = b.op("Cast", b.weight(4, 3, 3, 3, dtype=np.float16), to=TensorProto.FLOAT)

@@ -38,7 +38,6 @@ pub(super) fn evaluate(operands: &Operands<'_>, budget: &mut Budget) -> Result<O
         ("Range", [start, limit, delta]) => range(start, limit, delta, budget)?,
         ("Identity", [x]) => Some((*x).clone()),
         ("Cast", [x]) => cast(operands, x, budget)?,
-        ("Size", [x]) => Some(Tensor::ints(vec![], vec![i64::try_from(x.len()).unwrap_or(i64::MAX)])),
         ("Reshape", [x, ..]) => Some(in_shape(x, operands.reshaped(&x.shape)?)),
         ("Squeeze", [x, ..]) => Some(in_shape(x, operands.squeezed(&x.shape)?)),
         ("Unsqueeze", [x, ..]) => Some(in_shape(x, operands.unsqueezed(&x.shape)?)),
@@ -166,9 +165,9 @@ fn range(start: &Tensor, limit: &Tensor, delta: &Tensor, budget: &mut Budget) ->
 
 #[allow(clippy::cast_possible_truncation, reason = "a cast to integers truncates, as ONNX says")]
 fn cast(operands: &Operands<'_>, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
-    use super::proto::data_type::{BFLOAT16, BOOL, DOUBLE, FLOAT, FLOAT16};
+    use super::proto::data_type::{BOOL, is_floating};
     let to = operands.node.int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
-    let floating = matches!(to, FLOAT | FLOAT16 | DOUBLE | BFLOAT16);
+    let floating = is_floating(to);
     let data = match &x.data {
         Data::F32(_) if floating => return Ok(Some(x.clone())),
         Data::I64(_) if !floating && to != BOOL => return Ok(Some(x.clone())),
@@ -245,7 +244,7 @@ fn choose(
 
 fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     let data = match &x.data {
-        Data::F32(values) => match unary(name).and_then(float_function) {
+        Data::F32(values) => match Unary::named(name).and_then(float_function) {
             Some(function) => Data::F32(Arc::new(values.iter().map(|&v| function(v)).collect())),
             None => return Ok(None),
         },
@@ -263,40 +262,9 @@ fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     Ok(Some(Tensor { shape: x.shape.clone(), data }))
 }
 
-/// The function of one variable with this ONNX name.
-pub(super) fn unary(name: &str) -> Option<Unary> {
-    Some(match name {
-        "Abs" => Unary::Abs,
-        "Ceil" => Unary::Ceil,
-        "Erf" => Unary::Erf,
-        "Exp" => Unary::Exp,
-        "Floor" => Unary::Floor,
-        "Log" => Unary::Log,
-        "Neg" => Unary::Neg,
-        "Reciprocal" => Unary::Reciprocal,
-        "Round" => Unary::Round,
-        "Sqrt" => Unary::Sqrt,
-        _ => return None,
-    })
-}
-
-/// The function of two variables with this ONNX name.
-pub(super) fn binary(name: &str) -> Option<Binary> {
-    Some(match name {
-        "Add" | "Sum" => Binary::Add,
-        "Sub" => Binary::Sub,
-        "Mul" => Binary::Mul,
-        "Div" => Binary::Div,
-        "Pow" => Binary::Pow,
-        "Min" => Binary::Min,
-        "Max" => Binary::Max,
-        _ => return None,
-    })
-}
-
 fn zip(operands: &Operands<'_>, name: &str, a: &Tensor, b: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     let Some(shape) = broadcast(&a.shape, &b.shape) else { return Ok(None) };
-    let function = binary(name);
+    let function = Binary::named(name);
     let comparison: Option<fn(std::cmp::Ordering) -> bool> = match name {
         "Equal" => Some(std::cmp::Ordering::is_eq),
         "Less" => Some(std::cmp::Ordering::is_lt),

@@ -17,7 +17,7 @@ pub(super) fn fold(graph: &mut Graph) -> Result<()> {
     constants(graph)?;
     batch_normalization(graph);
     let read = graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
-    let kept: BTreeSet<ValueId> = read.chain(graph.outputs.iter().map(|(id, _)| id)).copied().collect();
+    let kept: BTreeSet<ValueId> = read.chain(graph.outputs.iter().map(|port| &port.id)).copied().collect();
     graph.constants.retain(|id, _| kept.contains(id));
     Ok(())
 }
@@ -31,11 +31,11 @@ fn constants(graph: &mut Graph) -> Result<()> {
         let known: Vec<_> = node.inputs.iter().map(|id| id.and_then(|id| graph.constants.get(&id)).cloned()).collect();
         let all = node.inputs.iter().zip(&known).all(|(id, known)| id.is_none() || known.is_some());
         let output = node.outputs.first().copied().flatten();
-        if let (true, Some(output)) = (all, output) {
-            if let Some(result) = evaluate(&Operands { node: &node, opset: graph.opset, known }, &mut budget)? {
-                graph.constants.insert(output, result);
-                continue;
-            }
+        if let (true, Some(output)) = (all, output)
+            && let Some(result) = evaluate(&Operands { node: &node, opset: graph.opset, known }, &mut budget)?
+        {
+            graph.constants.insert(output, result);
+            continue;
         }
         nodes.push(node);
     }
@@ -51,34 +51,27 @@ fn batch_normalization(graph: &mut Graph) {
         node.inputs.iter().flatten().for_each(|id| uses[id.index()] += 1);
         node.outputs.iter().flatten().for_each(|id| producer[id.index()] = Some(index));
     }
-    graph.outputs.iter().for_each(|(id, _)| uses[id.index()] += 1);
-    let mut folded = vec![false; graph.nodes.len()];
-    for index in 0..graph.nodes.len() {
-        let node = &graph.nodes[index];
+    graph.outputs.iter().for_each(|port| uses[port.id.index()] += 1);
+    let mut folded = BTreeSet::new();
+    for (index, node) in graph.nodes.clone().iter().enumerate() {
         let (Some(x), "BatchNormalization", [Some(y)]) =
             (node.inputs.first().copied().flatten(), node.operator.as_str(), node.outputs.as_slice())
         else {
             continue;
         };
-        let (y, Some(source)) = (*y, producer[x.index()].filter(|_| uses[x.index()] == 1)) else { continue };
+        let Some(source) = producer[x.index()].filter(|_| uses[x.index()] == 1) else { continue };
         let Some((weight, bias)) = normalized(graph, &graph.nodes[source], node) else { continue };
         let name = graph.nodes[source].name.clone();
-        let (Some(weight), Some(bias)) =
-            (constant(graph, format!("{name} weight"), weight), constant(graph, format!("{name} bias"), bias))
-        else {
-            return;
-        };
+        let weight = constant(graph, format!("{name} weight"), weight);
+        let bias = constant(graph, format!("{name} bias"), bias);
         let convolution = &mut graph.nodes[source];
         convolution.inputs.truncate(1);
-        convolution.inputs.extend([Some(weight), Some(bias)]);
-        convolution.outputs = vec![Some(y)];
-        folded[index] = true;
+        convolution.inputs.extend([weight, bias]);
+        convolution.outputs = vec![Some(*y)];
+        folded.insert(index);
     }
-    let mut index = 0;
-    graph.nodes.retain(|_| {
-        index += 1;
-        !folded[index - 1]
-    });
+    let mut index = 0..;
+    graph.nodes.retain(|_| index.next().is_none_or(|index| !folded.contains(&index)));
 }
 
 fn constant(graph: &mut Graph, name: String, tensor: Tensor) -> Option<ValueId> {

@@ -26,12 +26,21 @@ pub struct Graph {
     pub(super) opset: i64,
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) names: Vec<String>,
-    pub(super) inputs: Vec<(ValueId, TensorInfo)>,
-    pub(super) outputs: Vec<(ValueId, TensorInfo)>,
+    pub(super) inputs: Vec<Port>,
+    pub(super) outputs: Vec<Port>,
     pub(super) constants: BTreeMap<ValueId, Tensor>,
     /// In topological order; only those that an output needs.
     pub(super) nodes: Vec<Node>,
     pub(super) parameters: u64,
+}
+
+/// An input or output of a graph.
+#[derive(Debug, Clone)]
+pub(super) struct Port {
+    pub(super) id: ValueId,
+    pub(super) info: TensorInfo,
+    /// False where the file says that its elements are no floating point numbers.
+    pub(super) floating: bool,
 }
 
 /// What a graph reads or writes.
@@ -121,12 +130,12 @@ impl Graph {
 
     /// What the graph reads, weights excluded.
     pub fn inputs(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
-        self.inputs.iter().map(|(_, info)| info)
+        self.inputs.iter().map(|port| &port.info)
     }
 
     /// What the graph gives.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = &TensorInfo> {
-        self.outputs.iter().map(|(_, info)| info)
+        self.outputs.iter().map(|port| &port.info)
     }
 
     /// Number of stored floating point weights.
@@ -178,17 +187,17 @@ impl Builder {
     }
 
     /// Inputs; in old files the weights are listed among them.
-    fn inputs(&mut self, stored: Vec<Bytes>) -> Result<Vec<(ValueId, TensorInfo)>> {
+    fn inputs(&mut self, stored: Vec<Bytes>) -> Result<Vec<Port>> {
         limited(stored.len(), "inputs")?;
         let mut inputs = Vec::new();
         for bytes in stored {
-            let info = info(decode(bytes, "an input")?)?;
+            let (info, floating) = info(decode(bytes, "an input")?)?;
             match self.ids.get(&info.name) {
                 Some(id) if self.constants.contains_key(id) => {}
                 Some(_) => return Err(Error::model(format!("the model has the input {:?} twice", info.name))),
                 None => {
                     let id = self.define(&info.name).ok_or_else(|| Error::model("the model has too many values"))?;
-                    inputs.push((id, info));
+                    inputs.push(Port { id, info, floating });
                 }
             }
         }
@@ -227,14 +236,14 @@ impl Builder {
         Ok(nodes)
     }
 
-    fn outputs(&self, stored: Vec<Bytes>) -> Result<Vec<(ValueId, TensorInfo)>> {
+    fn outputs(&self, stored: Vec<Bytes>) -> Result<Vec<Port>> {
         limited(stored.len(), "outputs")?;
         let mut outputs = Vec::new();
         for bytes in stored {
-            let info = info(decode(bytes, "an output")?)?;
+            let (info, floating) = info(decode(bytes, "an output")?)?;
             let id = self.ids.get(&info.name).copied();
             let id = id.ok_or_else(|| Error::model(format!("nothing gives the output {:?}", info.name)))?;
-            outputs.push((id, info));
+            outputs.push(Port { id, info, floating });
         }
         if outputs.is_empty() {
             return Err(Error::model("this is no ONNX model: its graph has no output"));
@@ -250,19 +259,22 @@ fn limited(count: usize, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn info(stored: proto::ValueInfo) -> Result<TensorInfo> {
-    let dims = stored.r#type.and_then(|t| t.tensor_type).and_then(|t| t.shape).map(|s| s.dim).unwrap_or_default();
+/// Name and shape, and whether the elements are floating point numbers (as they are taken to be where nothing is said).
+fn info(stored: proto::ValueInfo) -> Result<(TensorInfo, bool)> {
+    let tensor = stored.r#type.and_then(|t| t.tensor_type).unwrap_or_default();
+    let floating = tensor.elem_type == 0 || proto::data_type::is_floating(tensor.elem_type);
+    let dims = tensor.shape.map(|s| s.dim).unwrap_or_default();
     let axis = |d: proto::Dimension| match d.dim_value {
         None | Some(..=0) => Ok(None),
         Some(n) if n <= 1 << 32 => Ok(usize::try_from(n).ok()),
         Some(n) => Err(Error::model(format!("the tensor {:?} claims an axis of {n} elements", stored.name))),
     };
     let shape = dims.into_iter().map(axis).collect::<Result<_>>()?;
-    Ok(TensorInfo { name: stored.name, shape })
+    Ok((TensorInfo { name: stored.name, shape }, floating))
 }
 
 /// The nodes that an output needs, each after those it reads, otherwise in the order of the file (Kahn 1962).
-fn sorted(nodes: Vec<Node>, outputs: &[(ValueId, TensorInfo)], values: usize) -> Result<Vec<Node>> {
+fn sorted(nodes: Vec<Node>, outputs: &[Port], values: usize) -> Result<Vec<Node>> {
     let mut producer = vec![None; values];
     for (index, node) in nodes.iter().enumerate() {
         for id in node.outputs.iter().flatten() {
@@ -270,7 +282,7 @@ fn sorted(nodes: Vec<Node>, outputs: &[(ValueId, TensorInfo)], values: usize) ->
         }
     }
     let mut needed = vec![false; nodes.len()];
-    let mut stack: Vec<usize> = outputs.iter().filter_map(|(id, _)| producer[id.index()]).collect();
+    let mut stack: Vec<usize> = outputs.iter().filter_map(|port| producer[port.id.index()]).collect();
     while let Some(index) = stack.pop() {
         if !std::mem::replace(&mut needed[index], true) {
             stack.extend(nodes[index].inputs.iter().flatten().filter_map(|id| producer[id.index()]));

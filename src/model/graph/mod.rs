@@ -11,19 +11,25 @@
 //! layers with concrete parameters. Networks of one graph share their weights.
 
 mod evaluate;
+mod facts;
 mod fold;
 #[allow(clippy::module_inception, reason = "the type of the module")]
 mod graph;
 mod lower;
+mod metadata;
 mod network;
 mod node;
 mod op;
 mod operands;
+mod probe;
 mod proto;
 mod rewrite;
 mod tensor;
+mod trace;
 
+pub use facts::{AxisFacts, Facts, Sizes};
 pub use graph::{Graph, TensorInfo};
+pub use metadata::set_metadata;
 pub use network::{Constant, Layer, Network, Value, ValueId};
 pub use op::{
     Activation, Binary, Convolution, CoordinateMode, NearestMode, Op, PadMode, Pool, Reduction, Resize, ResizeMode,

@@ -117,6 +117,45 @@ pub enum Op {
     Identity,
 }
 
+impl Op {
+    /// Name of the ONNX operator that does this.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Convolution(_) => "Conv",
+            Self::TransposedConvolution(_) => "ConvTranspose",
+            Self::MaxPool(_) => "MaxPool",
+            Self::AveragePool { .. } => "AveragePool",
+            Self::ChannelAffine => "BatchNormalization",
+            Self::InstanceNormalization { .. } => "InstanceNormalization",
+            Self::GroupNormalization { .. } => "GroupNormalization",
+            Self::LayerNormalization { .. } => "LayerNormalization",
+            Self::Activation(activation) => activation.name(),
+            Self::Unary(function) => function.name(),
+            Self::PRelu => "PRelu",
+            Self::Softmax { log: false, .. } => "Softmax",
+            Self::Softmax { log: true, .. } => "LogSoftmax",
+            Self::Binary(function) => function.name(),
+            Self::Concat { .. } => "Concat",
+            Self::Slice { .. } => "Slice",
+            Self::Pad { .. } => "Pad",
+            Self::Resize(_) => "Resize",
+            Self::Transpose { .. } => "Transpose",
+            Self::Reshape => "Reshape",
+            Self::Expand => "Expand",
+            Self::Reduce { reduction: Reduction::Mean, .. } => "ReduceMean",
+            Self::Reduce { reduction: Reduction::Sum, .. } => "ReduceSum",
+            Self::Reduce { reduction: Reduction::Max, .. } => "ReduceMax",
+            Self::Reduce { reduction: Reduction::Min, .. } => "ReduceMin",
+            Self::Reduce { reduction: Reduction::L2, .. } => "ReduceL2",
+            Self::ArgMax { .. } => "ArgMax",
+            Self::DepthToSpace { .. } => "DepthToSpace",
+            Self::MatMul => "MatMul",
+            Self::Identity => "Identity",
+        }
+    }
+}
+
 /// A convolution: `y[m, p] = bias[m] + sum over c, t of weight[m, c, t] * x[c, p * stride + t * dilation - before]`,
 /// zero outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,6 +267,26 @@ pub enum Activation {
     },
 }
 
+impl Activation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "Relu",
+            Self::LeakyRelu { .. } => "LeakyRelu",
+            Self::Elu { .. } => "Elu",
+            Self::Gelu | Self::GeluTanh => "Gelu",
+            Self::Sigmoid => "Sigmoid",
+            Self::Tanh => "Tanh",
+            Self::Clip { .. } => "Clip",
+            Self::HardSigmoid { .. } => "HardSigmoid",
+            Self::HardSwish => "HardSwish",
+            Self::Selu { .. } => "Selu",
+            Self::Softplus => "Softplus",
+            Self::Mish => "Mish",
+            Self::Swish { .. } => "Swish",
+        }
+    }
+}
+
 /// Functions of one variable beside the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -246,6 +305,42 @@ pub enum Unary {
     Sqrt,
 }
 
+impl Unary {
+    /// All of them.
+    const ALL: [Self; 10] = [
+        Self::Abs,
+        Self::Ceil,
+        Self::Erf,
+        Self::Exp,
+        Self::Floor,
+        Self::Log,
+        Self::Neg,
+        Self::Reciprocal,
+        Self::Round,
+        Self::Sqrt,
+    ];
+
+    /// The function with this ONNX name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Abs => "Abs",
+            Self::Ceil => "Ceil",
+            Self::Erf => "Erf",
+            Self::Exp => "Exp",
+            Self::Floor => "Floor",
+            Self::Log => "Log",
+            Self::Neg => "Neg",
+            Self::Reciprocal => "Reciprocal",
+            Self::Round => "Round",
+            Self::Sqrt => "Sqrt",
+        }
+    }
+}
+
 /// Functions of two variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -258,6 +353,28 @@ pub enum Binary {
     Pow,
     Min,
     Max,
+}
+
+impl Binary {
+    /// All of them.
+    const ALL: [Self; 7] = [Self::Add, Self::Sub, Self::Mul, Self::Div, Self::Pow, Self::Min, Self::Max];
+
+    /// The function with this ONNX name; `Sum` is `Add` of any number of operands.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|function| function.name() == name).or((name == "Sum").then_some(Self::Add))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Add => "Add",
+            Self::Sub => "Sub",
+            Self::Mul => "Mul",
+            Self::Div => "Div",
+            Self::Pow => "Pow",
+            Self::Min => "Min",
+            Self::Max => "Max",
+        }
+    }
 }
 
 /// What a reduction computes.

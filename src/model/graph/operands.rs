@@ -92,6 +92,14 @@ impl Operands<'_> {
         }
     }
 
+    /// As [`Self::checked`], and refuses a shape without elements.
+    pub(super) fn filled(&self, shape: Vec<usize>) -> Result<Vec<usize>> {
+        if shape.contains(&0) {
+            return Err(self.node.error(format!("would make the empty shape {shape:?}")));
+        }
+        self.checked(shape)
+    }
+
     /// `Reshape`: 0 keeps an axis, -1 takes what is left.
     pub(super) fn reshaped(&self, shape: &[usize]) -> Result<Vec<usize>> {
         let target = self.ints(1, "shape")?.unwrap_or_default();

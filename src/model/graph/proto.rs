@@ -149,6 +149,11 @@ pub(super) mod data_type {
     pub(in super::super) const UINT32: i32 = 12;
     pub(in super::super) const UINT64: i32 = 13;
     pub(in super::super) const BFLOAT16: i32 = 16;
+
+    /// True for the types that become `f32` here.
+    pub(in super::super) fn is_floating(kind: i32) -> bool {
+        matches!(kind, FLOAT | FLOAT16 | DOUBLE | BFLOAT16)
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -147,10 +147,10 @@ impl<'a> Patterns<'a> {
             return;
         }
         let x = layer.inputs[0];
-        if let Some(product) = self.reader(layer.output) {
-            if self.partner(product, Binary::Mul, layer.output) == Some(x) {
-                self.replace(product, Op::Activation(Activation::Swish { alpha: 1.0 }), vec![x]);
-            }
+        let product = self.reader(layer.output);
+        let product = product.filter(|&next| self.partner(next, Binary::Mul, layer.output) == Some(x));
+        if let Some(product) = product {
+            self.replace(product, Op::Activation(Activation::Swish { alpha: 1.0 }), vec![x]);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Functions value by value, and softmax.
 
-use super::super::evaluate::unary;
-use super::super::op::{Activation, Op};
+use super::super::op::{Activation, Op, Unary};
 use super::Call;
 use crate::error::Result;
 
@@ -28,7 +27,7 @@ impl Call<'_, '_> {
             "Mish" => Activation::Mish,
             "Swish" => Activation::Swish { alpha: float("alpha", 1.0) },
             _ => {
-                let Some(function) = unary(name) else { return Ok(false) };
+                let Some(function) = Unary::named(name) else { return Ok(false) };
                 let (x, shape) = self.x()?;
                 return self.layer(Op::Unary(function), vec![x], shape).map(|()| true);
             }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub(super) use normalization::affine;
 
 use super::evaluate::{Budget, evaluate};
-use super::graph::Graph;
+use super::graph::{Graph, Port, TensorInfo};
 use super::network::{Constant, Layer, Network, Value, ValueId};
 use super::node::Node;
 use super::op::{Binary, Op};
@@ -71,28 +71,15 @@ impl<'a> Lowering<'a> {
         }
         let mut states = vec![None; graph.names.len()];
         let mut values = vec![Value { name: String::new(), shape: Vec::new() }; graph.names.len()];
-        for ((id, info), shape) in graph.inputs.iter().zip(input_shapes) {
-            let fits = info.shape.is_empty()
-                || info.shape.len() == shape.len()
-                    && info.shape.iter().zip(shape).all(|(want, have)| want.is_none_or(|want| want == *have));
-            if !fits || shape.contains(&0) {
-                return Err(Error::model(format!(
-                    "the model's input {:?} is {}, not {}",
-                    info.name,
-                    described(&info.shape),
-                    described(&shape.iter().copied().map(Some).collect::<Vec<_>>())
-                )));
-            }
-            if super::tensor::element_count(shape).is_none() {
-                return Err(Error::model(format!("an input of shape {shape:?} is absurdly large")));
-            }
+        for (Port { id, info, floating }, shape) in graph.inputs.iter().zip(input_shapes) {
+            accepts(info, *floating, shape)?;
             values[id.index()] = Value { name: info.name.clone(), shape: shape.clone() };
             states[id.index()] = Some(State::Computed(*id));
         }
         for (id, tensor) in &graph.constants {
             states[id.index()] = Some(State::Known(tensor.clone()));
         }
-        let inputs = graph.inputs.iter().map(|(id, _)| *id).collect();
+        let inputs = graph.inputs.iter().map(|port| port.id).collect();
         Ok(Self {
             graph,
             states,
@@ -105,16 +92,19 @@ impl<'a> Lowering<'a> {
     }
 
     fn node(&mut self, node: &'a Node) -> Result<()> {
-        if let ("Shape", Some(id)) = (node.operator.as_str(), node.inputs.first().copied().flatten()) {
-            let shape = self.shape_of(id);
-            let known = dimensions(node, &shape);
-            return self.know(node, known);
+        match (node.operator.as_str(), node.inputs.first().copied().flatten()) {
+            ("Shape", Some(id)) => return self.know(node, dimensions(node, &self.shape_of(id))),
+            ("Size", Some(id)) => {
+                let count = self.shape_of(id).iter().product::<usize>();
+                return self.know(node, Tensor::ints(vec![], vec![i64::try_from(count).unwrap_or(i64::MAX)]));
+            }
+            _ => {}
         }
         let operands = Operands { node, opset: self.graph.opset, known: self.known(node) };
-        if node.inputs.iter().zip(&operands.known).all(|(id, known)| id.is_none() || known.is_some()) {
-            if let Some(result) = evaluate(&operands, &mut self.budget)? {
-                return self.know(node, result);
-            }
+        if node.inputs.iter().zip(&operands.known).all(|(id, known)| id.is_none() || known.is_some())
+            && let Some(result) = evaluate(&operands, &mut self.budget)?
+        {
+            return self.know(node, result);
         }
         let mut call = Call { operands, lowering: self };
         match node.operator.as_str() {
@@ -135,7 +125,7 @@ impl<'a> Lowering<'a> {
             "Gemm" => call.gemm(),
             "ArgMax" => call.arg_max(),
             "Split" => call.split(),
-            name if super::evaluate::binary(name).is_some() => call.binary(),
+            name if Binary::named(name).is_some() => call.binary(),
             name => {
                 if call.shape_operator(name)? || call.activation(name)? {
                     Ok(())
@@ -193,7 +183,7 @@ impl<'a> Lowering<'a> {
 
     fn finish(mut self) -> Result<Network> {
         let mut outputs = Vec::new();
-        for (id, info) in &self.graph.outputs {
+        for Port { id, info, .. } in &self.graph.outputs {
             let source = match self.states[id.index()].clone() {
                 Some(State::Computed(source)) => source,
                 Some(State::Known(Tensor { shape, data: Data::F32(data) })) => {
@@ -225,6 +215,26 @@ fn dimensions(node: &Node, shape: &[usize]) -> Tensor {
     let (start, end) = (clamp(node.int("start").unwrap_or(0)), clamp(node.int("end").unwrap_or(rank)));
     let part = &shape[start.min(end)..end];
     Tensor::ints(vec![part.len()], part.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect())
+}
+
+/// Refuses a shape that the file does not allow for an input.
+fn accepts(info: &TensorInfo, floating: bool, shape: &[usize]) -> Result<()> {
+    let TensorInfo { name, shape: declared } = info;
+    let fits = declared.len() == shape.len()
+        && declared.iter().zip(shape).all(|(declared, &n)| declared.is_none_or(|declared| declared == n));
+    if !(fits || declared.is_empty()) || shape.contains(&0) {
+        let given: Vec<_> = shape.iter().copied().map(Some).collect();
+        let (declared, given) = (described(declared), described(&given));
+        return Err(Error::model(format!("the model's input {name:?} is {declared}, not {given}")));
+    }
+    if super::tensor::element_count(shape).is_none() {
+        return Err(Error::model(format!("an input of shape {shape:?} is absurdly large")));
+    }
+    if !floating {
+        let message = format!("the model's input {name:?} takes integers");
+        return Err(Error::model(message).hint("use --engine onnxruntime"));
+    }
+    Ok(())
 }
 
 fn described(shape: &[Option<usize>]) -> String {
@@ -291,7 +301,7 @@ impl<'a> Call<'_, 'a> {
     /// Adds a layer whose result is output `index` of the node.
     fn give(&mut self, index: usize, op: Op, inputs: Vec<ValueId>, shape: Vec<usize>) -> Result<()> {
         let Some(output) = self.node().outputs.get(index).copied().flatten() else { return Ok(()) };
-        let shape = self.operands.checked(shape)?;
+        let shape = self.operands.filled(shape)?;
         let name = self.lowering.graph.names[output.index()].clone();
         self.lowering.values[output.index()] = Value { name, shape };
         self.lowering.states[output.index()] = Some(State::Computed(output));
@@ -306,7 +316,7 @@ impl<'a> Call<'_, 'a> {
 
     /// Adds a layer in front of the last one.
     fn inner(&mut self, op: Op, inputs: Vec<ValueId>, shape: Vec<usize>) -> Result<ValueId> {
-        let shape = self.operands.checked(shape)?;
+        let shape = self.operands.filled(shape)?;
         let output = self.lowering.new_value(format!("{} inner", self.node().name), shape)?;
         self.lowering.layers.push(Layer { name: self.node().name.clone(), op, inputs, output });
         Ok(output)
@@ -323,11 +333,10 @@ impl<'a> Call<'_, 'a> {
 
     /// Casts between float types do nothing here; those to integers only where the values are integers.
     fn cast(&mut self) -> Result<()> {
-        use super::proto::data_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
         let (x, _) = self.x()?;
         let whole = self.lowering.layers.iter().any(|l| l.output == x && matches!(l.op, Op::ArgMax { .. }));
         let to = self.node().int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
-        if whole || matches!(to, FLOAT | FLOAT16 | DOUBLE | BFLOAT16) {
+        if whole || super::proto::data_type::is_floating(to) {
             return self.alias();
         }
         Err(self.node().unsupported("turns floats into integers while it runs"))
@@ -335,7 +344,7 @@ impl<'a> Call<'_, 'a> {
 
     /// Functions of two variables; `Sum`, `Min` and `Max` take any number.
     fn binary(&mut self) -> Result<()> {
-        let function = super::evaluate::binary(&self.node().operator).unwrap_or(Binary::Add);
+        let function = Binary::named(&self.node().operator).unwrap_or(Binary::Add);
         let (mut left, mut shape) = self.x()?;
         let count = self.node().inputs.len();
         if count == 1 {

@@ -1,7 +1,7 @@
 //! Operators that move elements or reduce axes.
 
 use super::super::op::{Binary, Op, PadMode, Reduction};
-use super::Call;
+use super::{Call, ValueId};
 use crate::error::Result;
 
 impl Call<'_, '_> {
@@ -72,9 +72,6 @@ impl Call<'_, '_> {
     fn slice(&mut self) -> Result<()> {
         let (x, shape) = self.x()?;
         let chosen = self.operands.selection(&shape)?;
-        if chosen.shape.contains(&0) {
-            return Err(self.node().error(format!("takes nothing of a tensor of shape {shape:?}")));
-        }
         if chosen.shape == shape && chosen.steps.iter().all(|&step| step > 0) {
             return self.alias();
         }
@@ -225,6 +222,16 @@ impl Call<'_, '_> {
         Ok([batch.as_slice(), &[*m, *n]].concat())
     }
 
+    /// The transpose of a matrix, of `shape`; that of weights is weights.
+    fn transposed(&mut self, id: ValueId, shape: &[usize]) -> Result<ValueId> {
+        let Some(constant) = self.lowering.constants.get(&id) else {
+            return self.inner(Op::Transpose { permutation: vec![1, 0] }, vec![id], shape.to_vec());
+        };
+        let (rows, columns) = (shape[0], shape[1]);
+        let values = (0..rows * columns).map(|at| constant.data[at % columns * rows + at / columns]).collect();
+        self.new_constant(shape.to_vec(), values)
+    }
+
     /// `alpha A B + beta C`, with either factor transposed.
     pub(super) fn gemm(&mut self) -> Result<()> {
         let mut factors = Vec::new();
@@ -234,7 +241,7 @@ impl Call<'_, '_> {
             let mut shape = self.lowering.values[id.index()].shape.clone();
             if self.node().flag(key) && shape.len() == 2 {
                 shape.reverse();
-                id = self.inner(Op::Transpose { permutation: vec![1, 0] }, vec![id], shape.clone())?;
+                id = self.transposed(id, &shape)?;
             }
             factors.push(id);
             shapes.push(shape);
