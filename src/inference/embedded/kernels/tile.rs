@@ -251,17 +251,45 @@ unsafe fn sum<V: Vector, const STEP: usize, const B: usize, const T: usize>(tile
                 weight = weight.wrapping_add(B);
             }
         }
-        match tile.finish {
-            Finish::Nothing => {}
-            Finish::Relu => sums.iter_mut().flatten().for_each(|sum| *sum = sum.relu()),
-            Finish::LeakyRelu(slope) => {
-                let slope = V::splat(slope);
-                sums.iter_mut().flatten().for_each(|sum| *sum = sum.leaky_relu(slope));
-            }
-        }
         for b in 0..B {
             for t in 0..T {
                 sums[b][t].store(tile.output.add(b * tile.block_step + t * tile.output_step));
+            }
+        }
+        finish::<V>(tile, B, T);
+    }
+}
+
+/// Finishes stored sums. Done on registers, the compiler would no longer keep all sums in them.
+///
+/// # Safety
+/// As for [`sum`] with `blocks` and `voxels` as `B` and `T`.
+#[inline(always)]
+unsafe fn finish<V: Vector>(tile: &Tile<'_>, blocks: usize, voxels: usize) {
+    let Finish::LeakyRelu(slope) = tile.finish else {
+        if tile.finish == Finish::Relu {
+            // SAFETY: the caller vouches for the outputs.
+            unsafe { change(tile, blocks, voxels, |sum: V| sum.relu()) };
+        }
+        return;
+    };
+    // SAFETY: as above.
+    unsafe {
+        let slope = V::splat(slope);
+        change(tile, blocks, voxels, |sum: V| sum.leaky_relu(slope));
+    }
+}
+
+/// # Safety
+/// As for [`finish`].
+#[inline(always)]
+unsafe fn change<V: Vector>(tile: &Tile<'_>, blocks: usize, voxels: usize, f: impl Fn(V) -> V) {
+    for b in 0..blocks {
+        for t in 0..voxels {
+            // SAFETY: the caller vouches for the outputs.
+            unsafe {
+                let output = tile.output.add(b * tile.block_step + t * tile.output_step);
+                f(V::load(output)).store(output);
             }
         }
     }
