@@ -41,6 +41,17 @@ pub(super) struct Tensor {
     pub(super) place: Place,
 }
 
+impl Step {
+    /// The tensor of intermediate sums that the step uses.
+    pub(super) fn scratch(&self) -> Option<TensorId> {
+        match self.kind {
+            Kind::Convolve { sums, .. } => sums,
+            Kind::Normalize { scratch, .. } => Some(scratch),
+            _ => None,
+        }
+    }
+}
+
 impl Tensor {
     /// Lanes that hold the tensor.
     pub(super) fn lanes(&self) -> usize {
@@ -70,6 +81,8 @@ pub(super) enum Kind {
     Convolve {
         windows: Windows,
         weights: Arc<Packed>,
+        /// Where the sums of each row of the result go that a normalization needs.
+        sums: Option<TensorId>,
     },
     Pool {
         pooling: Pooling,
@@ -82,6 +95,8 @@ pub(super) enum Kind {
         scale: Arc<Vec<f32>>,
         bias: Arc<Vec<f32>>,
         scratch: TensorId,
+        /// The sums are in `scratch` already.
+        summed: bool,
     },
     /// Nothing but the operations behind it.
     Elementwise,

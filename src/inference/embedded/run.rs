@@ -82,7 +82,7 @@ impl<'a> Runner<'a> {
     fn run(&self, arena: &mut [Lanes], caller: &mut [f32]) {
         let step = self.step;
         let to = self.tensor(step.output);
-        let scratch = if let Kind::Normalize { scratch, .. } = step.kind { self.tensor(scratch).range() } else { 0..0 };
+        let scratch = step.scratch().map_or(0..0, |id| self.tensor(id).range());
         let split = Split::new(arena, &to.range(), &scratch);
         let rest = split.rest;
         let other = step
@@ -120,7 +120,7 @@ impl<'a> Runner<'a> {
     }
 
     fn convolve(&self, rest: &[(usize, &[Lanes]); 3], output: Output<'_>, epilogue: Epilogue<'_>) {
-        let Kind::Convolve { windows, weights } = &self.step.kind else { return };
+        let Kind::Convolve { windows, weights, .. } = &self.step.kind else { return };
         let from = self.tensor(self.step.input);
         let input = match from.layout {
             Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
@@ -143,12 +143,13 @@ impl<'a> Runner<'a> {
         let input = Split::read(rest, &source.range());
         let original: Option<&[Lanes]> = (!step.in_place).then_some(input);
         match &step.kind {
-            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output), *epilogue),
+            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output, scratch), *epilogue),
             Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),
-            Kind::Normalize { groups, epsilon, scale, bias, .. } => {
+            Kind::Normalize { groups, epsilon, scale, bias, summed, .. } => {
                 let extent: Extent = if step.in_place { to } else { from };
                 let (groups, epsilon, epilogue) = (*groups, *epsilon, *epilogue);
-                Normalize { groups, epsilon, scale, bias, extent, to, epilogue }.run(original, output, scratch);
+                let summed = *summed;
+                Normalize { groups, epsilon, scale, bias, extent, to, epilogue, summed }.run(original, output, scratch);
             }
             Kind::Elementwise => elementwise(original.map(|input| (input, from)), output, to, epilogue),
             Kind::Softmax { log } => softmax(original, from, output, (to, *log), epilogue),

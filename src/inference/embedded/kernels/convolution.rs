@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use super::lanes::{Extent, LANES, Lanes, values};
+use super::normalize::{PARTS, row_sums};
 use super::post::{At, Epilogue, Post};
 use super::tile::{Finish, Kernel, Tap, Tile, kernels};
 use super::transpose::transpose;
@@ -34,7 +35,8 @@ pub(crate) enum Input<'a> {
 /// Where a convolution writes.
 #[derive(Debug)]
 pub(crate) enum Output<'a> {
-    Blocked(&'a mut [Lanes]),
+    /// The result, and room for the sums of each row that a normalization needs, or nothing.
+    Blocked(&'a mut [Lanes], &'a mut [Lanes]),
     /// Without borders.
     Plain(&'a mut [f32]),
 }
@@ -137,17 +139,18 @@ impl<'a> Job<'a> {
     /// Runs over the current rayon pool.
     pub(crate) fn run(&self, output: Output<'_>) {
         match output {
-            Output::Blocked(lanes) => self.blocked(lanes),
+            Output::Blocked(lanes, sums) => self.blocked(lanes, sums),
             Output::Plain(plain) => self.plain(plain),
         }
     }
 
-    fn blocked(&self, output: &mut [Lanes]) {
+    fn blocked(&self, output: &mut [Lanes], sums: &mut [Lanes]) {
         let (groups, order) = (self.weights.groups(), self.order());
         let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
-        let shared = Shared::new(output);
+        let (shared, summed) = (Shared::new(output), !sums.is_empty());
+        let sums = Shared::new(sums);
         (0..groups * chunks).into_par_iter().for_each(|unit| {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
@@ -174,19 +177,25 @@ impl<'a> Job<'a> {
                 for row in rows.clone() {
                     // SAFETY: rows of a group belong to this unit alone, and `lanes` is dropped before the next.
                     let lanes = unsafe { shared.part(block * self.to.block() + row * self.to.row(), self.to.row()) };
-                    self.finish(lanes, block, row);
+                    let voxels = self.finish(lanes, block, row);
+                    if summed {
+                        let index = block * self.to.rows() + row;
+                        // SAFETY: each row of each block has sums of its own.
+                        row_sums(self.epilogue.simd, voxels, unsafe { sums.part(index * PARTS, PARTS) });
+                    }
                 }
             }
         });
     }
 
-    /// Zeroes the borders of a row and runs the epilogue over its voxels.
-    fn finish(&self, lanes: &mut [Lanes], block: usize, row: usize) {
+    /// Zeroes the borders of a row and runs the epilogue over its voxels, which it returns.
+    fn finish<'b>(&self, lanes: &'b mut [Lanes], block: usize, row: usize) -> &'b [Lanes] {
         let (left, inner) = lanes.split_at_mut(self.to.left);
         let (inner, right) = inner.split_at_mut(self.to.width);
         left.fill(Lanes::default());
         right.fill(Lanes::default());
         self.epilogue.apply(inner, At { block, row, column: 0 });
+        inner
     }
 
     fn plain(&self, output: &mut [f32]) {

@@ -9,7 +9,7 @@ use super::post::{At, Epilogue, affine};
 use super::simd::versions;
 
 /// Lanes of scratch per plane of a block: sum and sum of squares, each in two parts.
-const PARTS: usize = 4;
+pub(super) const PARTS: usize = 4;
 
 /// An instance or group normalization that is ready to run.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub(crate) struct Job<'a> {
     pub(crate) extent: Extent,
     pub(crate) to: Extent,
     pub(crate) epilogue: Epilogue<'a>,
+    /// The sums of the rows are in `scratch` already.
+    pub(crate) summed: bool,
 }
 
 /// Lanes of scratch that a normalization needs.
@@ -32,7 +34,9 @@ impl Job<'_> {
     /// Normalizes `input`, or `output` in place where there is no input.
     pub(crate) fn run(&self, input: Option<&[Lanes]>, output: &mut [Lanes], scratch: &mut [Lanes]) {
         let (parts, factors) = scratch.split_at_mut(self.extent.blocks() * self.extent.rows() * PARTS);
-        self.sums(input.unwrap_or(&*output), parts);
+        if !self.summed {
+            self.sums(input.unwrap_or(&*output), parts);
+        }
         self.factors(parts, factors);
         let (simd, extent) = (self.epilogue.simd, self.extent);
         each_row(output, self.to, &self.epilogue, |row, at| {
@@ -86,7 +90,7 @@ impl Job<'_> {
 versions! {
     /// Sum and sum of squares of a row in 64 bit, each as a 32-bit value and the rest.
     #[expect(clippy::cast_possible_truncation, reason = "a value and its rest")]
-    fn row_sums(row: &[Lanes], parts: &mut [Lanes]) {
+    pub(super) fn row_sums(row: &[Lanes], parts: &mut [Lanes]) {
         let (mut sums, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
         for lanes in row {
             for c in 0..LANES {

@@ -54,7 +54,7 @@ impl Lowering<'_> {
         let products = weight.data.len() * voxels.iter().product::<usize>();
         let output = self.buffer(layer.output, Layout::Blocked);
         self.holders[layer.output.index()].blocked = Some(output);
-        self.push(Some(layer), Kind::Convolve { windows, weights }, input, output).gflop = 2e-9 * products as f64;
+        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None }, input, output).gflop = 2e-9 * products as f64;
         Ok(())
     }
 
@@ -114,7 +114,14 @@ impl Lowering<'_> {
         let (scale, bias) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
         let scratch = self.tensor(&[scratch(extent) * LANES], Layout::Plain, Place::Arena(0));
         let groups = groups.unwrap_or(extent.channels);
-        let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch };
+        let mut summed = false;
+        if let Some(index) = self.producer(layer.inputs[0])
+            && let Kind::Convolve { sums, .. } = &mut self.steps[index].kind
+        {
+            *sums = Some(scratch);
+            summed = true;
+        }
+        let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch, summed };
         self.step(layer, kind, layer.inputs[0]).map(drop)
     }
 }
