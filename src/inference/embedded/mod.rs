@@ -92,8 +92,10 @@ impl Engine {
     /// needs; [`crate::ErrorKind::Usage`] when `UNET_VOL_SIMD` names instructions that the processor does not have.
     pub fn new(graph: Graph, precision: Precision) -> Result<Self> {
         let simd = Simd::choose()?;
-        if precision != Precision::Fp32 {
-            return Err(Error::model("the embedded engine computes in 32 bit only").hint("leave out --precision"));
+        let half = precision == Precision::Bf16;
+        if half && !(kernels::bf16_available() && simd == Simd::Avx512) {
+            return Err(Error::model("this processor has no instructions for bfloat16 (AVX512_BF16)")
+                .hint("compute in 32 bit: leave the precision out"));
         }
         let (inputs, outputs): (Vec<_>, Vec<_>) = (graph.inputs().collect(), graph.outputs().collect());
         let (&[input], Some(output)) = (inputs.as_slice(), outputs.first()) else {
@@ -109,7 +111,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             library: None,
             library_sha256: None,
-            provider: simd.name().to_owned(),
+            provider: if half { "avx512_bf16".to_owned() } else { simd.name().to_owned() },
             precision,
         };
         let (weights, plans, arenas) = Default::default();
@@ -131,7 +133,7 @@ impl Engine {
         }
         let plan = if shape[0] == 1 {
             let network = self.graph.network(&[shape.to_vec()])?;
-            Arc::new(lower::plan(&network, self.simd, &self.weights)?)
+            Arc::new(lower::plan(&network, (self.simd, self.backend.precision == Precision::Bf16), &self.weights)?)
         } else {
             self.sample_plan(shape)?
         };

@@ -14,6 +14,8 @@ pub(super) type TensorId = usize;
 pub(super) enum Layout {
     /// Blocks of sixteen channels.
     Blocked,
+    /// The same, rounded to bfloat16: two channels in the place of one value.
+    Half,
     /// Row-major as in the file.
     Plain,
 }
@@ -57,6 +59,7 @@ impl Tensor {
     pub(super) fn lanes(&self) -> usize {
         match self.layout {
             Layout::Blocked => self.extent.blocks() * self.extent.block(),
+            Layout::Half => (self.extent.blocks() * self.extent.block()).div_ceil(2),
             Layout::Plain => self.values().div_ceil(LANES),
         }
     }
@@ -121,6 +124,8 @@ pub(super) enum Kind {
     },
     ToBlocked,
     ToPlain,
+    /// Blocked to bfloat16 with borders.
+    ToHalf,
     /// Plain to plain with borders.
     Border,
     /// On plain tensors of any rank.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::kernels::{
     Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Output, Pool, Simd, add_taken, border, copy_channels,
-    elementwise, interpolate, softmax, take, to_blocked, to_plain, values, values_mut,
+    elementwise, interpolate, softmax, take, to_blocked, to_half, to_plain, values, values_mut,
 };
 use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
 
@@ -92,6 +92,10 @@ impl<'a> Runner<'a> {
         if to.layout == Layout::Blocked {
             return self.blocked(&rest, split.output, split.scratch, &epilogue);
         }
+        if to.layout == Layout::Half {
+            let from = self.tensor(step.input);
+            return to_half(Split::read(&rest, &from.range()), from.extent, values_mut(split.output), to.extent);
+        }
         let plain = if to.place == Place::Output { caller } else { &mut values_mut(split.output)[..to.values()] };
         let from = self.tensor(step.input);
         match &step.kind {
@@ -124,6 +128,7 @@ impl<'a> Runner<'a> {
         let from = self.tensor(self.step.input);
         let input = match from.layout {
             Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
+            Layout::Half => Input::Half(values(Split::read(rest, &from.range()))),
             Layout::Plain => Input::Plain(self.plain(rest, self.step.input)),
         };
         let to = self.tensor(self.step.output).extent;
@@ -165,7 +170,7 @@ impl<'a> Runner<'a> {
             Kind::Interpolate { axes } => interpolate(input, from, output, (to, axes), epilogue),
             Kind::CopyChannels { first } => copy_channels(input, from, output, to, *first),
             Kind::ToBlocked => to_blocked(self.plain(rest, step.input), from, output, to, epilogue),
-            Kind::ToPlain | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),
+            Kind::ToPlain | Kind::ToHalf | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),
         }
     }
 }

@@ -6,10 +6,11 @@
 
 use rayon::prelude::*;
 
+use super::half::HALVES;
 use super::lanes::{Extent, LANES, Lanes, values};
 use super::normalize::{PARTS, row_sums};
 use super::post::{At, Epilogue, Post};
-use super::tile::{Finish, Kernel, Tap, Tile, kernels};
+use super::tile::{Finish, Kernel, Tap, Tile, half_kernels, kernels};
 use super::transpose::transpose;
 use super::weights::Packed;
 use super::window::Windows;
@@ -28,6 +29,8 @@ const STRIP_BYTES: usize = 512 << 10;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Input<'a> {
     Blocked(&'a [Lanes]),
+    /// Blocked, of two channels rounded to bfloat16 in each place.
+    Half(&'a [f32]),
     /// At most sixteen channels.
     Plain(&'a [f32]),
 }
@@ -249,18 +252,20 @@ impl<'a> Job<'a> {
     unsafe fn sum(&self, span: &Span, output: *mut Lanes, block_step: usize, list: &mut [Tap; MAX_TAPS]) {
         let (data, voxel, channel_step) = match self.input {
             Input::Blocked(lanes) => (values(lanes), LANES, 1),
+            Input::Half(places) => (places, HALVES, 1),
             Input::Plain(plain) => (plain, 1, self.from.block()),
         };
-        let channels = LANES.min(self.weights.inputs() - span.first_channel);
-        let origin = if voxel == LANES { span.first_channel * self.from.block() } else { 0 };
+        let half = matches!(self.input, Input::Half(_));
+        let channels = self.weights.places(LANES.min(self.weights.inputs() - span.first_channel));
+        let origin = span.first_channel / LANES * self.from.block() * voxel;
         let weights = self.weights.lanes(span.group, span.first_channel);
         let blocks = self.weights.blocks(span.group).len();
         let last = span.first_channel + LANES >= self.weights.inputs();
         let finish = if last { self.finish } else { Finish::Nothing };
         let windows = self.windows;
         let step = voxel * windows.input_step;
-        // A step of sixteen means blocked channels to the kernels, so strides of plain input go by the general one.
-        let kernels = kernels(self.epilogue.simd, blocks, if voxel == 1 && step > 1 { 0 } else { step });
+        let known = if step == voxel { step } else { 0 };
+        let kernels = if half { half_kernels(blocks, known) } else { kernels(self.epilogue.simd, blocks, known) };
         let largest = self.epilogue.simd.tile_voxels(blocks).min(kernels.len());
         let bias = if span.first_channel == 0 { self.weights.bias(span.group).as_ptr() } else { std::ptr::null() };
         for phase in &windows.phases {

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "intrinsics and pointers without bounds checks in the innermost loop")]
 #![allow(clippy::needless_range_loop, reason = "loops over registers, unrolled by the compiler")]
 
+use super::half::HALVES;
 use super::{LANES, Lanes, Simd};
 
 /// One tap of a kernel: where its input and its weights start.
@@ -165,6 +166,43 @@ mod x86 {
         }
     }
 
+    /// Sums in 32 bit of products of bfloat16: a place of 32 bit holds two channels.
+    #[derive(Clone, Copy)]
+    pub(super) struct Half(__m512);
+
+    impl Vector for Half {
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller has AVX-512 F; a broadcast does not look at the bits.
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const Lanes) -> Self {
+            // SAFETY: as for `__m512`.
+            Self(unsafe { __m512::load(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut Lanes) {
+            // SAFETY: as for `__m512`.
+            unsafe { self.0.store(to) }
+        }
+        #[inline(always)]
+        unsafe fn add_product(self, a: Self, b: Self) -> Self {
+            // SAFETY: the caller has AVX-512 BF16; all vectors of 512 bits are valid for each other's type.
+            unsafe { Self(_mm512_dpbf16_ps(self.0, std::mem::transmute(a.0), std::mem::transmute(b.0))) }
+        }
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            Self(unsafe { self.0.relu() })
+        }
+        #[inline(always)]
+        unsafe fn leaky_relu(self, slope: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            Self(unsafe { self.0.leaky_relu(slope.0) })
+        }
+    }
+
     #[derive(Clone, Copy)]
     pub(super) struct Pair(__m256, __m256);
 
@@ -318,6 +356,7 @@ macro_rules! table {
         fn $find(voxel_step: usize) -> &'static [Kernel] {
             match voxel_step {
                 LANES => const { &[$(entry!($vector, $features, LANES, $blocks, $voxels)),*] },
+                HALVES => const { &[$(entry!($vector, $features, HALVES, $blocks, $voxels)),*] },
                 1 => const { &[$(entry!($vector, $features, 1, $blocks, $voxels)),*] },
                 _ => const { &[$(entry!($vector, $features, 0, $blocks, $voxels)),*] },
             }
@@ -332,6 +371,23 @@ table!(avx2, x86::Pair, ["avx2,fma"], 1, [1, 2, 3, 4, 5, 6]);
 table!(avx512, std::arch::x86_64::__m512, ["avx512f"], 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
 #[cfg(target_arch = "x86_64")]
 table!(avx512_two, std::arch::x86_64::__m512, ["avx512f"], 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+
+#[cfg(target_arch = "x86_64")]
+table!(half, x86::Half, ["avx512f,avx512bf16"], 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+#[cfg(target_arch = "x86_64")]
+table!(half_two, x86::Half, ["avx512f,avx512bf16"], 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+
+/// [`kernels`] over pairs of bfloat16 instead of values; sound where [`super::half::available`] says so.
+pub(super) fn half_kernels(blocks: usize, voxel_step: usize) -> &'static [Kernel] {
+    debug_assert!(super::half::available());
+    match blocks {
+        #[cfg(target_arch = "x86_64")]
+        1 => half(voxel_step),
+        #[cfg(target_arch = "x86_64")]
+        2 => half_two(voxel_step),
+        _ => &[],
+    }
+}
 
 /// The kernels over `blocks` blocks of output channels; that for `n` voxels is at `n - 1`.
 ///

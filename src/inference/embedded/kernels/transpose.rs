@@ -6,12 +6,7 @@ use super::lanes::{LANES, Lanes};
 use super::simd::Simd;
 
 /// Writes the first channels of voxels as rows of their own: `row(c)` is where channel `c` goes, as long as `lanes`.
-pub(super) fn transpose<'a>(
-    simd: Simd,
-    lanes: &[Lanes],
-    channels: usize,
-    mut row: impl FnMut(usize) -> &'a mut [f32],
-) {
+pub(super) fn transpose<'a>(simd: Simd, lanes: &[Lanes], channels: usize, mut row: impl FnMut(usize) -> &'a mut [f32]) {
     debug_assert!(simd.available());
     let mut rows: [&mut [f32]; LANES] = Default::default();
     for (channel, place) in rows.iter_mut().enumerate().take(channels) {

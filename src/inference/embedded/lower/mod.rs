@@ -36,12 +36,15 @@ struct Holders {
     blocked: Option<TensorId>,
     plain: Option<TensorId>,
     bordered: Option<TensorId>,
+    half: Option<TensorId>,
 }
 
 /// A plan in the making.
 struct Lowering<'a> {
     network: &'a Network,
     simd: Simd,
+    /// Convolutions multiply bfloat16.
+    half: bool,
     weights: &'a dyn PackedWeights,
     tensors: Vec<Tensor>,
     steps: Vec<Step>,
@@ -54,7 +57,7 @@ struct Lowering<'a> {
 ///
 /// # Errors
 /// [`crate::ErrorKind::Model`] in one sentence that names operator and node when there is no kernel for it.
-pub(super) fn plan(network: &Network, simd: Simd, weights: &dyn PackedWeights) -> Result<Plan> {
+pub(super) fn plan(network: &Network, (simd, half): (Simd, bool), weights: &dyn PackedWeights) -> Result<Plan> {
     let (&[input], Some(&output)) = (network.inputs.as_slice(), network.outputs.first()) else {
         return Err(unsupported(format!("the network has {} inputs", network.inputs.len())));
     };
@@ -64,7 +67,7 @@ pub(super) fn plan(network: &Network, simd: Simd, weights: &dyn PackedWeights) -
         uses[id.index()] += 1;
     }
     let holders = vec![Holders::default(); network.values.len()];
-    let mut lowering = Lowering { network, simd, weights, tensors: Vec::new(), steps: Vec::new(), holders, uses };
+    let mut lowering = Lowering { network, simd, half, weights, tensors: Vec::new(), steps: Vec::new(), holders, uses };
     let tensor = lowering.tensor(network.shape(input), Layout::Plain, Place::Input);
     lowering.holders[input.index()].plain = Some(tensor);
     for layer in layers {
@@ -247,6 +250,18 @@ impl<'a> Lowering<'a> {
         Ok(output)
     }
 
+    /// The value in blocks of channels, rounded to bfloat16.
+    fn halved(&mut self, value: ValueId) -> Result<TensorId> {
+        if let Some(tensor) = self.holders[value.index()].half {
+            return Ok(tensor);
+        }
+        let input = self.blocked(value)?;
+        let output = self.buffer(value, Layout::Half);
+        self.push(None, Kind::ToHalf, input, output);
+        self.holders[value.index()].half = Some(output);
+        Ok(output)
+    }
+
     /// The value row by row.
     fn plain(&mut self, value: ValueId) -> Result<TensorId> {
         let holders = self.holders[value.index()];
@@ -273,7 +288,7 @@ impl<'a> Lowering<'a> {
         let index = self.steps.iter().rposition(|step| step.output == tensor)?;
         let joins = !matches!(
             self.steps[index].kind,
-            Kind::CopyChannels { .. } | Kind::ToPlain | Kind::Border | Kind::Generic(_)
+            Kind::CopyChannels { .. } | Kind::ToPlain | Kind::ToHalf | Kind::Border | Kind::Generic(_)
         );
         let read = self.steps.iter().any(|step| step.input == tensor || step.other == Some(tensor));
         (joins && !read).then_some(index)
