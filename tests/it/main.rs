@@ -1,6 +1,4 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod architecture;
 mod cli;

@@ -10,7 +10,7 @@ type Alias = Option<(TensorId, usize)>;
 fn lifetimes(tensors: usize, steps: &[Step]) -> (Vec<usize>, Vec<usize>) {
     let (mut first, mut last) = (vec![usize::MAX; tensors], vec![0; tensors]);
     for (index, step) in steps.iter().enumerate() {
-        let scratch = if let Kind::Normalize { scratch, .. } = step.kind { Some(scratch) } else { None };
+        let scratch = step.scratch();
         for tensor in [Some(step.input), step.other, Some(step.output), scratch].into_iter().flatten() {
             last[tensor] = last[tensor].max(index);
         }

@@ -43,7 +43,10 @@ pub struct Engine {
 
 /// Packed weights by the memory of the constants that they were made of, which are kept so that it stays theirs.
 #[derive(Debug, Default)]
-struct Weights(Mutex<BTreeMap<Key, (Vec<Constant>, Arc<Packed>)>>);
+struct Weights(Mutex<BTreeMap<Key, Kept>>);
+
+/// Constants and what was made of them.
+type Kept = (Vec<Constant>, Arc<Packed>);
 
 /// Addresses of weights and biases, and the order of the former.
 type Key = (usize, usize, Order);
@@ -89,8 +92,10 @@ impl Engine {
     /// needs; [`crate::ErrorKind::Usage`] when `UNET_VOL_SIMD` names instructions that the processor does not have.
     pub fn new(graph: Graph, precision: Precision) -> Result<Self> {
         let simd = Simd::choose()?;
-        if precision != Precision::Fp32 {
-            return Err(Error::model("the embedded engine computes in 32 bit only").hint("leave out --precision"));
+        let half = precision == Precision::Bf16;
+        if half && !(kernels::bf16_available() && simd == Simd::Avx512) {
+            return Err(Error::model("this processor has no instructions for bfloat16 (AVX512_BF16)")
+                .hint("compute in 32 bit: leave the precision out"));
         }
         let (inputs, outputs): (Vec<_>, Vec<_>) = (graph.inputs().collect(), graph.outputs().collect());
         let (&[input], Some(output)) = (inputs.as_slice(), outputs.first()) else {
@@ -106,7 +111,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             library: None,
             library_sha256: None,
-            provider: simd.name().to_owned(),
+            provider: if half { "avx512_bf16".to_owned() } else { simd.name().to_owned() },
             precision,
         };
         let (weights, plans, arenas) = Default::default();
@@ -123,17 +128,30 @@ impl Engine {
             let wanted = self.input.shape.iter().map(text).collect::<Vec<_>>().join(", ");
             return Err(Error::model(format!("the network takes an input of shape [{wanted}], not {shape:?}")));
         }
-        if let Some((_, plan)) = lock(&self.plans).iter().find(|(known, _)| known[1..] == shape[1..]) {
+        if let Some((_, plan)) = lock(&self.plans).iter().find(|(known, _)| known == shape) {
             return Ok(Arc::clone(plan));
         }
-        let mut sample = shape.to_vec();
-        sample[0] = 1;
-        let network = self.graph.network(std::slice::from_ref(&sample))?;
-        let plan = Arc::new(lower::plan(&network, self.simd, &self.weights)?);
+        let plan = if shape[0] == 1 {
+            let network = self.graph.network(&[shape.to_vec()])?;
+            Arc::new(lower::plan(&network, (self.simd, self.backend.precision == Precision::Bf16), &self.weights)?)
+        } else {
+            self.sample_plan(shape)?
+        };
         let mut plans = lock(&self.plans);
         plans.truncate(PLANS - 1);
-        plans.push_front((sample, Arc::clone(&plan)));
+        plans.push_front((shape.to_vec(), Arc::clone(&plan)));
         Ok(plan)
+    }
+
+    /// The plan for one sample of a batch, once it is sure that no layer mixes samples.
+    fn sample_plan(&self, shape: &[usize]) -> Result<Arc<Plan>> {
+        let sample = [&[1], &shape[1..]].concat();
+        let (one, all) = (self.graph.network(std::slice::from_ref(&sample))?, self.graph.network(&[shape.to_vec()])?);
+        if lower::samples_apart(&one, &all) {
+            return self.plan(&sample);
+        }
+        Err(lower::unsupported("the network does not treat the samples of a batch apart")
+            .hint("run one sample at a time"))
     }
 
     /// Runs like [`Predictor::predict`] and says how long each step took, in the order of the steps.

@@ -14,6 +14,8 @@ pub(super) type TensorId = usize;
 pub(super) enum Layout {
     /// Blocks of sixteen channels.
     Blocked,
+    /// The same, rounded to bfloat16: two channels in the place of one value.
+    Half,
     /// Row-major as in the file.
     Plain,
 }
@@ -41,11 +43,23 @@ pub(super) struct Tensor {
     pub(super) place: Place,
 }
 
+impl Step {
+    /// The tensor of intermediate sums that the step uses.
+    pub(super) fn scratch(&self) -> Option<TensorId> {
+        match self.kind {
+            Kind::Convolve { sums, .. } => sums,
+            Kind::Normalize { scratch, .. } => Some(scratch),
+            _ => None,
+        }
+    }
+}
+
 impl Tensor {
     /// Lanes that hold the tensor.
     pub(super) fn lanes(&self) -> usize {
         match self.layout {
             Layout::Blocked => self.extent.blocks() * self.extent.block(),
+            Layout::Half => (self.extent.blocks() * self.extent.block()).div_ceil(2),
             Layout::Plain => self.values().div_ceil(LANES),
         }
     }
@@ -70,6 +84,8 @@ pub(super) enum Kind {
     Convolve {
         windows: Windows,
         weights: Arc<Packed>,
+        /// Where the sums of each row of the result go that a normalization needs.
+        sums: Option<TensorId>,
     },
     Pool {
         pooling: Pooling,
@@ -82,6 +98,8 @@ pub(super) enum Kind {
         scale: Arc<Vec<f32>>,
         bias: Arc<Vec<f32>>,
         scratch: TensorId,
+        /// The sums are in `scratch` already.
+        summed: bool,
     },
     /// Nothing but the operations behind it.
     Elementwise,
@@ -106,6 +124,8 @@ pub(super) enum Kind {
     },
     ToBlocked,
     ToPlain,
+    /// Blocked to bfloat16 with borders.
+    ToHalf,
     /// Plain to plain with borders.
     Border,
     /// On plain tensors of any rank.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::kernels::{
     Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Output, Pool, Simd, add_taken, border, copy_channels,
-    elementwise, interpolate, softmax, take, to_blocked, to_plain, values, values_mut,
+    elementwise, interpolate, softmax, take, to_blocked, to_half, to_plain, values, values_mut,
 };
 use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
 
@@ -82,7 +82,7 @@ impl<'a> Runner<'a> {
     fn run(&self, arena: &mut [Lanes], caller: &mut [f32]) {
         let step = self.step;
         let to = self.tensor(step.output);
-        let scratch = if let Kind::Normalize { scratch, .. } = step.kind { self.tensor(scratch).range() } else { 0..0 };
+        let scratch = step.scratch().map_or(0..0, |id| self.tensor(id).range());
         let split = Split::new(arena, &to.range(), &scratch);
         let rest = split.rest;
         let other = step
@@ -91,6 +91,10 @@ impl<'a> Runner<'a> {
         let epilogue = Epilogue { simd: self.simd, posts: &step.posts, other };
         if to.layout == Layout::Blocked {
             return self.blocked(&rest, split.output, split.scratch, &epilogue);
+        }
+        if to.layout == Layout::Half {
+            let from = self.tensor(step.input);
+            return to_half(Split::read(&rest, &from.range()), from.extent, values_mut(split.output), to.extent);
         }
         let plain = if to.place == Place::Output { caller } else { &mut values_mut(split.output)[..to.values()] };
         let from = self.tensor(step.input);
@@ -120,14 +124,15 @@ impl<'a> Runner<'a> {
     }
 
     fn convolve(&self, rest: &[(usize, &[Lanes]); 3], output: Output<'_>, epilogue: Epilogue<'_>) {
-        let Kind::Convolve { windows, weights } = &self.step.kind else { return };
+        let Kind::Convolve { windows, weights, .. } = &self.step.kind else { return };
         let from = self.tensor(self.step.input);
         let input = match from.layout {
             Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
+            Layout::Half => Input::Half(values(Split::read(rest, &from.range()))),
             Layout::Plain => Input::Plain(self.plain(rest, self.step.input)),
         };
         let to = self.tensor(self.step.output).extent;
-        Convolve { windows, weights, input, from: from.extent, to, epilogue }.run(output);
+        Convolve::new((windows, weights), (input, from.extent, to), epilogue).run(output);
     }
 
     fn blocked(
@@ -143,12 +148,13 @@ impl<'a> Runner<'a> {
         let input = Split::read(rest, &source.range());
         let original: Option<&[Lanes]> = (!step.in_place).then_some(input);
         match &step.kind {
-            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output), *epilogue),
+            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output, scratch), *epilogue),
             Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),
-            Kind::Normalize { groups, epsilon, scale, bias, .. } => {
+            Kind::Normalize { groups, epsilon, scale, bias, summed, .. } => {
                 let extent: Extent = if step.in_place { to } else { from };
                 let (groups, epsilon, epilogue) = (*groups, *epsilon, *epilogue);
-                Normalize { groups, epsilon, scale, bias, extent, to, epilogue }.run(original, output, scratch);
+                let summed = *summed;
+                Normalize { groups, epsilon, scale, bias, extent, to, epilogue, summed }.run(original, output, scratch);
             }
             Kind::Elementwise => elementwise(original.map(|input| (input, from)), output, to, epilogue),
             Kind::Softmax { log } => softmax(original, from, output, (to, *log), epilogue),
@@ -164,7 +170,7 @@ impl<'a> Runner<'a> {
             Kind::Interpolate { axes } => interpolate(input, from, output, (to, axes), epilogue),
             Kind::CopyChannels { first } => copy_channels(input, from, output, to, *first),
             Kind::ToBlocked => to_blocked(self.plain(rest, step.input), from, output, to, epilogue),
-            Kind::ToPlain | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),
+            Kind::ToPlain | Kind::ToHalf | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),
         }
     }
 }

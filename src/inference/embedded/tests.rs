@@ -39,7 +39,7 @@ impl Net {
 
     fn run(&mut self, output: ValueId, simd: Simd, input: &[f32]) -> Vec<f32> {
         self.0.outputs = vec![output];
-        let plan = plan(&self.0, simd, &Weights::default()).unwrap();
+        let plan = plan(&self.0, (simd, false), &Weights::default()).unwrap();
         let mut arena = Arena::new(plan.arena).unwrap();
         // Values of an earlier run must not matter.
         super::kernels::values_mut(arena.lanes()).fill(f32::NAN);

@@ -6,12 +6,15 @@
 
 use rayon::prelude::*;
 
+use super::half::HALVES;
 use super::lanes::{Extent, LANES, Lanes, values};
-use super::post::{At, Epilogue};
-use super::tile::{Kernel, Tap, Tile, kernels};
+use super::normalize::{PARTS, row_sums};
+use super::post::{At, Epilogue, Post};
+use super::tile::{Finish, Kernel, Tap, Tile, half_kernels, kernels};
 use super::transpose::transpose;
 use super::weights::Packed;
 use super::window::Windows;
+use crate::model::graph::Activation;
 
 /// Most taps of a kernel (7 x 7 x 7).
 pub(crate) const MAX_TAPS: usize = 343;
@@ -26,6 +29,8 @@ const STRIP_BYTES: usize = 512 << 10;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Input<'a> {
     Blocked(&'a [Lanes]),
+    /// Blocked, of two channels rounded to bfloat16 in each place.
+    Half(&'a [f32]),
     /// At most sixteen channels.
     Plain(&'a [f32]),
 }
@@ -33,7 +38,8 @@ pub(crate) enum Input<'a> {
 /// Where a convolution writes.
 #[derive(Debug)]
 pub(crate) enum Output<'a> {
-    Blocked(&'a mut [Lanes]),
+    /// The result, and room for the sums of each row that a normalization needs, or nothing.
+    Blocked(&'a mut [Lanes], &'a mut [Lanes]),
     /// Without borders.
     Plain(&'a mut [f32]),
 }
@@ -41,12 +47,14 @@ pub(crate) enum Output<'a> {
 /// A convolution that is ready to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
-    pub(crate) windows: &'a Windows,
-    pub(crate) weights: &'a Packed,
-    pub(crate) input: Input<'a>,
-    pub(crate) from: Extent,
-    pub(crate) to: Extent,
-    pub(crate) epilogue: Epilogue<'a>,
+    windows: &'a Windows,
+    weights: &'a Packed,
+    input: Input<'a>,
+    from: Extent,
+    to: Extent,
+    epilogue: Epilogue<'a>,
+    /// The first operation of the epilogue, where the kernels do it.
+    finish: Finish,
 }
 
 /// Start of a buffer whose disjoint parts are written by several threads.
@@ -114,21 +122,38 @@ struct Span {
     columns: std::ops::Range<usize>,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    pub(crate) fn new(
+        (windows, weights): (&'a Windows, &'a Packed),
+        (input, from, to): (Input<'a>, Extent, Extent),
+        mut epilogue: Epilogue<'a>,
+    ) -> Self {
+        let finish = match epilogue.posts.first() {
+            Some(Post::Activation(Activation::Relu)) => Finish::Relu,
+            Some(Post::Activation(Activation::LeakyRelu { alpha })) => Finish::LeakyRelu(*alpha),
+            _ => Finish::Nothing,
+        };
+        if finish != Finish::Nothing {
+            epilogue.posts = &epilogue.posts[1..];
+        }
+        Self { windows, weights, input, from, to, epilogue, finish }
+    }
+
     /// Runs over the current rayon pool.
     pub(crate) fn run(&self, output: Output<'_>) {
         match output {
-            Output::Blocked(lanes) => self.blocked(lanes),
+            Output::Blocked(lanes, sums) => self.blocked(lanes, sums),
             Output::Plain(plain) => self.plain(plain),
         }
     }
 
-    fn blocked(&self, output: &mut [Lanes]) {
+    fn blocked(&self, output: &mut [Lanes], sums: &mut [Lanes]) {
         let (groups, order) = (self.weights.groups(), self.order());
         let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
-        let shared = Shared::new(output);
+        let (shared, summed) = (Shared::new(output), !sums.is_empty());
+        let sums = Shared::new(sums);
         (0..groups * chunks).into_par_iter().for_each(|unit| {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
@@ -155,19 +180,25 @@ impl Job<'_> {
                 for row in rows.clone() {
                     // SAFETY: rows of a group belong to this unit alone, and `lanes` is dropped before the next.
                     let lanes = unsafe { shared.part(block * self.to.block() + row * self.to.row(), self.to.row()) };
-                    self.finish(lanes, block, row);
+                    let voxels = self.finish(lanes, block, row);
+                    if summed {
+                        let index = block * self.to.rows() + row;
+                        // SAFETY: each row of each block has sums of its own.
+                        row_sums(self.epilogue.simd, voxels, unsafe { sums.part(index * PARTS, PARTS) });
+                    }
                 }
             }
         });
     }
 
-    /// Zeroes the borders of a row and runs the epilogue over its voxels.
-    fn finish(&self, lanes: &mut [Lanes], block: usize, row: usize) {
+    /// Zeroes the borders of a row and runs the epilogue over its voxels, which it returns.
+    fn finish<'b>(&self, lanes: &'b mut [Lanes], block: usize, row: usize) -> &'b [Lanes] {
         let (left, inner) = lanes.split_at_mut(self.to.left);
         let (inner, right) = inner.split_at_mut(self.to.width);
         left.fill(Lanes::default());
         right.fill(Lanes::default());
         self.epilogue.apply(inner, At { block, row, column: 0 });
+        inner
     }
 
     fn plain(&self, output: &mut [f32]) {
@@ -221,16 +252,20 @@ impl Job<'_> {
     unsafe fn sum(&self, span: &Span, output: *mut Lanes, block_step: usize, list: &mut [Tap; MAX_TAPS]) {
         let (data, voxel, channel_step) = match self.input {
             Input::Blocked(lanes) => (values(lanes), LANES, 1),
+            Input::Half(places) => (places, HALVES, 1),
             Input::Plain(plain) => (plain, 1, self.from.block()),
         };
-        let channels = LANES.min(self.weights.inputs() - span.first_channel);
-        let origin = if voxel == LANES { span.first_channel * self.from.block() } else { 0 };
+        let half = matches!(self.input, Input::Half(_));
+        let channels = self.weights.places(LANES.min(self.weights.inputs() - span.first_channel));
+        let origin = span.first_channel / LANES * self.from.block() * voxel;
         let weights = self.weights.lanes(span.group, span.first_channel);
         let blocks = self.weights.blocks(span.group).len();
+        let last = span.first_channel + LANES >= self.weights.inputs();
+        let finish = if last { self.finish } else { Finish::Nothing };
         let windows = self.windows;
         let step = voxel * windows.input_step;
-        // A step of sixteen means blocked channels to the kernels, so strides of plain input go by the general one.
-        let kernels = kernels(self.epilogue.simd, blocks, if voxel == 1 && step > 1 { 0 } else { step });
+        let known = if step == voxel { step } else { 0 };
+        let kernels = if half { half_kernels(blocks, known) } else { kernels(self.epilogue.simd, blocks, known) };
         let largest = self.epilogue.simd.tile_voxels(blocks).min(kernels.len());
         let bias = if span.first_channel == 0 { self.weights.bias(span.group).as_ptr() } else { std::ptr::null() };
         for phase in &windows.phases {
@@ -262,6 +297,7 @@ impl Job<'_> {
                         taps,
                         weights: weights.as_ptr(),
                         bias,
+                        finish,
                         output: output.add(column),
                         output_step: windows.output_step,
                         block_step,

@@ -1,6 +1,7 @@
 //! Loops over memory. What they read and write is planned in [`super::plan`]; nothing here allocates.
 
 mod convolution;
+mod half;
 mod lanes;
 mod layout;
 mod math;
@@ -14,6 +15,7 @@ mod weights;
 mod window;
 
 pub(super) use convolution::{Input, Job as Convolve, MAX_TAPS, Output};
+pub(super) use half::{HALVES, available as bf16_available, to_half};
 pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
 pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
 pub(super) use normalize::{Job as Normalize, scratch, softmax};

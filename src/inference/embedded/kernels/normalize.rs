@@ -9,7 +9,7 @@ use super::post::{At, Epilogue, affine};
 use super::simd::versions;
 
 /// Lanes of scratch per plane of a block: sum and sum of squares, each in two parts.
-const PARTS: usize = 4;
+pub(super) const PARTS: usize = 4;
 
 /// An instance or group normalization that is ready to run.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub(crate) struct Job<'a> {
     pub(crate) extent: Extent,
     pub(crate) to: Extent,
     pub(crate) epilogue: Epilogue<'a>,
+    /// The sums of the rows are in `scratch` already.
+    pub(crate) summed: bool,
 }
 
 /// Lanes of scratch that a normalization needs.
@@ -32,7 +34,9 @@ impl Job<'_> {
     /// Normalizes `input`, or `output` in place where there is no input.
     pub(crate) fn run(&self, input: Option<&[Lanes]>, output: &mut [Lanes], scratch: &mut [Lanes]) {
         let (parts, factors) = scratch.split_at_mut(self.extent.blocks() * self.extent.rows() * PARTS);
-        self.sums(input.unwrap_or(&*output), parts);
+        if !self.summed {
+            self.sums(input.unwrap_or(&*output), parts);
+        }
         self.factors(parts, factors);
         let (simd, extent) = (self.epilogue.simd, self.extent);
         each_row(output, self.to, &self.epilogue, |row, at| {
@@ -56,16 +60,16 @@ impl Job<'_> {
 
     /// Scale and shift per channel from the sums, added up row after row in 64 bit.
     #[expect(clippy::cast_possible_truncation, reason = "scores are 32 bit")]
-    fn factors(&self, parts: &[Lanes], factors: &mut [Lanes]) {
+    fn factors(&self, parts: &mut [Lanes], factors: &mut [Lanes]) {
         let (extent, channels) = (self.extent, self.extent.channels);
         let size = channels / self.groups;
+        for rows in parts.chunks_exact_mut(extent.rows() * PARTS) {
+            add_up(rows);
+        }
         let channel_sums = |channel: usize| {
-            let (block, lane) = (channel / LANES, channel % LANES);
-            let rows = parts[block * extent.rows() * PARTS..(block + 1) * extent.rows() * PARTS].chunks_exact(PARTS);
-            rows.fold((0.0, 0.0), |(sum, squares), part| {
-                let whole = |i: usize| f64::from(part[i].0[lane]) + f64::from(part[i + 1].0[lane]);
-                (sum + whole(0), squares + whole(2))
-            })
+            let part = &parts[channel / LANES * extent.rows() * PARTS..];
+            let whole = |i: usize| f64::from(part[i].0[channel % LANES]) + f64::from(part[i + 1].0[channel % LANES]);
+            (whole(0), whole(2))
         };
         for group in 0..self.groups {
             let members = group * size..(group + 1) * size;
@@ -83,10 +87,32 @@ impl Job<'_> {
     }
 }
 
+/// A value and its rest in 32 bit each, into two lanes.
+#[expect(clippy::cast_possible_truncation, reason = "a value and its rest")]
+#[inline(always)]
+fn split(values: &[f64; LANES], parts: &mut [Lanes]) {
+    for c in 0..LANES {
+        parts[0].0[c] = values[c] as f32;
+        parts[1].0[c] = (values[c] - f64::from(values[c] as f32)) as f32;
+    }
+}
+
+/// Adds up the sums of rows, the first of which takes the result.
+fn add_up(rows: &mut [Lanes]) {
+    let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+    for part in rows.chunks_exact(PARTS) {
+        for c in 0..LANES {
+            sums[c] += f64::from(part[0].0[c]) + f64::from(part[1].0[c]);
+            squares[c] += f64::from(part[2].0[c]) + f64::from(part[3].0[c]);
+        }
+    }
+    split(&sums, rows);
+    split(&squares, &mut rows[2..]);
+}
+
 versions! {
     /// Sum and sum of squares of a row in 64 bit, each as a 32-bit value and the rest.
-    #[expect(clippy::cast_possible_truncation, reason = "a value and its rest")]
-    fn row_sums(row: &[Lanes], parts: &mut [Lanes]) {
+    pub(super) fn row_sums(row: &[Lanes], parts: &mut [Lanes]) {
         let (mut sums, mut squares) = ([0.0_f64; LANES], [0.0_f64; LANES]);
         for lanes in row {
             for c in 0..LANES {
@@ -95,12 +121,8 @@ versions! {
                 squares[c] += x * x;
             }
         }
-        for c in 0..LANES {
-            parts[0].0[c] = sums[c] as f32;
-            parts[1].0[c] = (sums[c] - f64::from(sums[c] as f32)) as f32;
-            parts[2].0[c] = squares[c] as f32;
-            parts[3].0[c] = (squares[c] - f64::from(squares[c] as f32)) as f32;
-        }
+        split(&sums, parts);
+        split(&squares, &mut parts[2..]);
     }
 }
 

@@ -1,4 +1,5 @@
 //! Pooling, depthwise convolution, and linear interpolation: voxels combined channel by channel.
+#![allow(clippy::needless_range_loop, reason = "loops over the lanes of several operands")]
 
 use super::lanes::{Extent, LANES, Lanes};
 use super::layout::each_row;

@@ -1,5 +1,6 @@
 //! Weights of a convolution in the order in which tiles read them.
 
+use super::half::pair;
 use super::lanes::{LANES, Lanes, per_channel};
 use crate::error::Result;
 use crate::limits;
@@ -12,8 +13,8 @@ pub(crate) struct Packed {
     bias: Vec<Lanes>,
     taps: usize,
     inputs: usize,
-    outputs: usize,
     tile_blocks: usize,
+    half: bool,
 }
 
 /// Where a weight stands in the tensor of the file.
@@ -26,7 +27,8 @@ pub(crate) enum Order {
 }
 
 impl Packed {
-    /// Packs `weight`; channels of other groups get zeros.
+    /// Packs `weight`; channels of other groups get zeros. With `half`, two channels are rounded to bfloat16 and share
+    /// the place of one.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
@@ -34,14 +36,14 @@ impl Packed {
         (weight, bias): (&[f32], Option<&[f32]>),
         order: Order,
         (outputs, inputs, groups): (usize, usize, usize),
-        tile_blocks: usize,
+        (tile_blocks, half): (usize, bool),
     ) -> Result<Self> {
         let (group_in, group_out) = (inputs / groups, outputs / groups);
         let taps = weight.len() / (outputs * group_in).max(1);
         let blocks = outputs.div_ceil(LANES);
         let mut lanes = limits::reserved(blocks * inputs * taps, "packing the weights")?;
         let value = |m: usize, c: usize, tap: usize| {
-            if m >= outputs || m / group_out != c / group_in {
+            if m >= outputs || c >= inputs || m / group_out != c / group_in {
                 return 0.0;
             }
             weight[match order {
@@ -53,9 +55,12 @@ impl Packed {
             let tile_blocks = tile_blocks.min(blocks - first_block);
             for first_channel in (0..inputs).step_by(LANES) {
                 for tap in 0..taps {
-                    for c in first_channel..inputs.min(first_channel + LANES) {
+                    for c in (first_channel..inputs.min(first_channel + LANES)).step_by(1 + usize::from(half)) {
                         for block in first_block..first_block + tile_blocks {
-                            lanes.push(Lanes(std::array::from_fn(|i| value(block * LANES + i, c, tap))));
+                            lanes.push(Lanes(std::array::from_fn(|i| {
+                                let m = block * LANES + i;
+                                if half { pair(value(m, c, tap), value(m, c + 1, tap)) } else { value(m, c, tap) }
+                            })));
                         }
                     }
                 }
@@ -63,7 +68,7 @@ impl Packed {
         }
         let mut start = per_channel(bias.unwrap_or_default(), 0.0);
         start.resize(blocks, Lanes::default());
-        Ok(Self { lanes, bias: start, taps, inputs, outputs, tile_blocks })
+        Ok(Self { lanes, bias: start, taps, inputs, tile_blocks, half })
     }
 
     /// Groups of output blocks.
@@ -80,9 +85,15 @@ impl Packed {
     /// Weights of a group for the sixteen input channels from `first_channel` on, `[tap][channel][block]`.
     pub(super) fn lanes(&self, group: usize, first_channel: usize) -> &[Lanes] {
         let blocks = self.blocks(group);
-        let start = self.taps * (blocks.start * self.inputs + blocks.len() * first_channel);
-        let channels = LANES.min(self.inputs - first_channel);
+        let (all, before) = (self.places(self.inputs), self.places(first_channel));
+        let start = self.taps * (blocks.start * all + blocks.len() * before);
+        let channels = self.places(LANES.min(self.inputs - first_channel));
         &self.lanes[start..start + self.taps * channels * blocks.len()]
+    }
+
+    /// Places that channels take.
+    pub(super) fn places(&self, channels: usize) -> usize {
+        if self.half { channels.div_ceil(2) } else { channels }
     }
 
     /// One lane of biases per block of a group.
@@ -93,16 +104,6 @@ impl Packed {
     /// Input channels.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
-    }
-
-    /// Output channels.
-    pub(crate) fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// Taps of the kernel.
-    pub(crate) fn taps(&self) -> usize {
-        self.taps
     }
 
     /// Bytes of the weights.

@@ -42,11 +42,17 @@ impl Lowering<'_> {
         }
         let weight = self.operand(layer, 1)?;
         let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2)?) } else { None };
-        let (blocks, values) = (self.simd.tile_blocks(), (&weight.data[..], bias.map(|bias| &bias.data[..])));
-        let weights = self.weights.packed((weight, bias), order, &|| Packed::new(values, order, sizes, blocks))?;
-        let borders = windows.borders(self.extent(layer.inputs[0])?.width);
         let few = sizes.1 <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
-        let input = if few { self.bordered(layer.inputs[0], borders)? } else { self.blocked(layer.inputs[0])? };
+        // A kernel of one tap waits for memory, not for products.
+        let half = self.half && !few && taps > 1;
+        let (tile, values) = ((self.simd.tile_blocks(), half), (&weight.data[..], bias.map(|bias| &bias.data[..])));
+        let weights = self.weights.packed((weight, bias), order, &|| Packed::new(values, order, sizes, tile))?;
+        let borders = windows.borders(self.extent(layer.inputs[0])?.width);
+        let input = match (few, half) {
+            (true, _) => self.bordered(layer.inputs[0], borders)?,
+            (false, true) => self.halved(layer.inputs[0])?,
+            (false, false) => self.blocked(layer.inputs[0])?,
+        };
         let extent = &mut self.tensors[input].extent;
         (extent.left, extent.right) = (extent.left.max(borders.0), extent.right.max(borders.1));
         // Each weight meets every output voxel of a convolution, every input voxel of a transposed one.
@@ -54,7 +60,8 @@ impl Lowering<'_> {
         let products = weight.data.len() * voxels.iter().product::<usize>();
         let output = self.buffer(layer.output, Layout::Blocked);
         self.holders[layer.output.index()].blocked = Some(output);
-        self.push(Some(layer), Kind::Convolve { windows, weights }, input, output).gflop = 2e-9 * products as f64;
+        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None }, input, output).gflop =
+            2e-9 * products as f64;
         Ok(())
     }
 
@@ -114,7 +121,14 @@ impl Lowering<'_> {
         let (scale, bias) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
         let scratch = self.tensor(&[scratch(extent) * LANES], Layout::Plain, Place::Arena(0));
         let groups = groups.unwrap_or(extent.channels);
-        let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch };
+        let mut summed = false;
+        if let Some(index) = self.producer(layer.inputs[0])
+            && let Kind::Convolve { sums, .. } = &mut self.steps[index].kind
+        {
+            *sums = Some(scratch);
+            summed = true;
+        }
+        let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch, summed };
         self.step(layer, kind, layer.inputs[0]).map(drop)
     }
 }

@@ -36,12 +36,15 @@ struct Holders {
     blocked: Option<TensorId>,
     plain: Option<TensorId>,
     bordered: Option<TensorId>,
+    half: Option<TensorId>,
 }
 
 /// A plan in the making.
 struct Lowering<'a> {
     network: &'a Network,
     simd: Simd,
+    /// Convolutions multiply bfloat16.
+    half: bool,
     weights: &'a dyn PackedWeights,
     tensors: Vec<Tensor>,
     steps: Vec<Step>,
@@ -54,7 +57,7 @@ struct Lowering<'a> {
 ///
 /// # Errors
 /// [`crate::ErrorKind::Model`] in one sentence that names operator and node when there is no kernel for it.
-pub(super) fn plan(network: &Network, simd: Simd, weights: &dyn PackedWeights) -> Result<Plan> {
+pub(super) fn plan(network: &Network, (simd, half): (Simd, bool), weights: &dyn PackedWeights) -> Result<Plan> {
     let (&[input], Some(&output)) = (network.inputs.as_slice(), network.outputs.first()) else {
         return Err(unsupported(format!("the network has {} inputs", network.inputs.len())));
     };
@@ -64,7 +67,7 @@ pub(super) fn plan(network: &Network, simd: Simd, weights: &dyn PackedWeights) -
         uses[id.index()] += 1;
     }
     let holders = vec![Holders::default(); network.values.len()];
-    let mut lowering = Lowering { network, simd, weights, tensors: Vec::new(), steps: Vec::new(), holders, uses };
+    let mut lowering = Lowering { network, simd, half, weights, tensors: Vec::new(), steps: Vec::new(), holders, uses };
     let tensor = lowering.tensor(network.shape(input), Layout::Plain, Place::Input);
     lowering.holders[input.index()].plain = Some(tensor);
     for layer in layers {
@@ -93,6 +96,34 @@ fn needed(network: &Network, output: ValueId) -> Vec<&Layer> {
         .collect();
     layers.reverse();
     layers
+}
+
+/// True when a network for a batch does to each sample what the network for one sample does.
+pub(super) fn samples_apart(one: &Network, all: &Network) -> bool {
+    let mut made: BTreeSet<_> = one.inputs.iter().copied().collect();
+    let batch = all.inputs.first().and_then(|&id| all.shape(id).first());
+    one.layers.len() == all.layers.len()
+        && one.layers.iter().zip(&all.layers).all(|(a, b)| {
+            if !a.inputs.iter().any(|input| made.contains(input)) {
+                return true;
+            }
+            made.insert(a.output);
+            let (single, several) = (one.shape(a.output), all.shape(b.output));
+            let alike = several.first() == batch && single.first() == Some(&1) && single.get(1..) == several.get(1..);
+            alike && keeps_samples(&a.op)
+        })
+}
+
+/// False for operations along the axis of the samples.
+fn keeps_samples(op: &Op) -> bool {
+    match op {
+        Op::Softmax { axis, .. } | Op::Concat { axis } | Op::ArgMax { axis } => *axis != 0,
+        Op::LayerNormalization { axis, .. } => *axis != 0,
+        Op::Reduce { axes, .. } => !axes.contains(&0),
+        Op::Transpose { permutation } => permutation.first() == Some(&0),
+        Op::Slice { starts, steps } => starts.first() == Some(&0) && steps.first() == Some(&1),
+        _ => true,
+    }
 }
 
 /// An error that sends the user to the reference engine.
@@ -219,6 +250,18 @@ impl<'a> Lowering<'a> {
         Ok(output)
     }
 
+    /// The value in blocks of channels, rounded to bfloat16.
+    fn halved(&mut self, value: ValueId) -> Result<TensorId> {
+        if let Some(tensor) = self.holders[value.index()].half {
+            return Ok(tensor);
+        }
+        let input = self.blocked(value)?;
+        let output = self.buffer(value, Layout::Half);
+        self.push(None, Kind::ToHalf, input, output);
+        self.holders[value.index()].half = Some(output);
+        Ok(output)
+    }
+
     /// The value row by row.
     fn plain(&mut self, value: ValueId) -> Result<TensorId> {
         let holders = self.holders[value.index()];
@@ -245,7 +288,7 @@ impl<'a> Lowering<'a> {
         let index = self.steps.iter().rposition(|step| step.output == tensor)?;
         let joins = !matches!(
             self.steps[index].kind,
-            Kind::CopyChannels { .. } | Kind::ToPlain | Kind::Border | Kind::Generic(_)
+            Kind::CopyChannels { .. } | Kind::ToPlain | Kind::ToHalf | Kind::Border | Kind::Generic(_)
         );
         let read = self.steps.iter().any(|step| step.input == tensor || step.other == Some(tensor));
         (joins && !read).then_some(index)
