@@ -1,0 +1,152 @@
+"""Writes a network as ONNX (opset 17): dynamic batch and spatial size, weights stored as fp32 or as fp16 with a Cast.
+
+    python export.py --model run/state.pt --out brain.onnx --fp16 --golden brain_golden.npz --data data
+
+The file carries the contract of the model in its metadata, and under `config` what train.py --init needs to go on from
+it. Normalisation layers do not exist in the network, so there is nothing to fold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from evaluate import undeformed
+from generate import synthesise
+from labels import CLASS_IDS, CLASSES, COLOURS
+from network import FACTOR, UNet
+from weights import load
+
+
+class _Graph:
+    """Nodes and initialisers; every method appends a node and returns the name of its output."""
+
+    def __init__(self, fp16: bool) -> None:
+        self.fp16 = fp16
+        self.nodes: list[onnx.NodeProto] = []
+        self.arrays: list[onnx.TensorProto] = []
+        self.scales = self.constant("scales", np.array([1, 1, 2, 2, 2], np.float32))
+
+    def node(self, op: str, inputs: list[str], name: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        if self.fp16 and value.ndim > 1:
+            self.arrays.append(numpy_helper.from_array(value.astype(np.float16), name + ".fp16"))
+            return self.node("Cast", [name + ".fp16"], name, to=TensorProto.FLOAT)
+        self.arrays.append(numpy_helper.from_array(value, name))
+        return name
+
+    def conv(self, x: str, name: str, conv: torch.nn.Conv3d, out: str | None = None) -> str:
+        weight = self.constant(name + ".weight", conv.weight.detach().numpy())
+        bias = self.constant(name + ".bias", conv.bias.detach().numpy())
+        k = conv.kernel_size[0]
+        return self.node(
+            "Conv", [x, weight, bias], out or name, kernel_shape=[k] * 3, pads=[k // 2] * 6, strides=[1] * 3
+        )
+
+    def block(self, x: str, name: str, block: torch.nn.Sequential) -> str:
+        for i, m in enumerate(block):
+            y = self.conv(x, f"{name}.{i}.conv", m.conv)
+            x = self.node("Relu", [y], f"{name}.{i}.relu")
+        return x
+
+
+def to_onnx(net: UNet, title: str, fp16: bool) -> onnx.ModelProto:
+    """`image` [batch, 1, x, y, z] -> `logits` [batch, 33, x, y, z]; initialisers are named like the parameters."""
+    g = _Graph(fp16)
+    x, skips = "image", []
+    for i, block in enumerate(net.down):
+        if i:
+            x = g.node("MaxPool", [x], f"pool.{i}", kernel_shape=[2] * 3, strides=[2] * 3)
+        x = g.block(x, f"down.{i}", block)
+        skips.append(x)
+    nearest = dict(mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+    for i in (3, 2, 1, 0):
+        y = g.conv(x, f"up.{i}.proj", net.up[i].proj)
+        y = g.node("Resize", [y, "", g.scales], f"up.{i}.resize", **nearest)
+        x = g.block(g.node("Add", [y, skips[i]], f"up.{i}.add"), f"dec.{i}", net.dec[i])
+    g.conv(x, "head", net.head, "logits")
+    space = ["x", "y", "z"]
+    graph = helper.make_graph(
+        g.nodes,
+        title,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *space])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", net.config.nclass, *space])],
+        g.arrays,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="unet-vol training")
+    model.ir_version = 8
+    helper.set_model_props(
+        model,
+        dict(
+            spacing_mm="2 2 2",
+            axes="N C x(right) y(anterior) z(superior)",
+            divisible_by=str(FACTOR),
+            normalise="clamp((x-p0.5)/(p99.5-p0.5),0,1) over in-field 2 mm voxels; padding 0",
+            label_ids=" ".join(str(i) for i in CLASS_IDS),
+            label_names="|".join(n for _, n in CLASSES),
+            label_colours=" ".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in COLOURS),
+            config=json.dumps(net.config.to_dict()),
+        ),
+    )
+    onnx.checker.check_model(model)
+    return model
+
+
+def golden(session, data: Path, number: int, seed: int) -> dict[str, np.ndarray]:
+    """A synthetic head of a held-back map and what the exported model makes of it: image uint8 [X, Y, Z] (the input is
+    image / 255), argmax uint8 (class), target uint8, logits_slice float32 = logits[:, X / 2, ::4, ::4]."""
+    s = synthesise(torch.from_numpy(undeformed(data, number)), np.random.RandomState(seed), t1_share=0.5)
+    image = np.round(s.image.numpy() * 255).astype(np.uint8)
+    logits = session.run(None, {"image": (image / np.float32(255))[None, None]})[0][0]
+    return dict(
+        image=image,
+        argmax=logits.argmax(0).astype(np.uint8),
+        target=s.first.numpy(),
+        logits_slice=logits[:, logits.shape[1] // 2, ::4, ::4].astype(np.float32),
+    )
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--model", type=Path, required=True, help="state.pt or .onnx")
+    ap.add_argument("--out", type=Path, required=True)
+    ap.add_argument("--fp16", action="store_true", help="store the convolution weights as fp16")
+    ap.add_argument("--raw", action="store_true", help="the last weights instead of their moving average")
+    ap.add_argument("--golden", type=Path, help="also write an input and its output")
+    ap.add_argument("--data", type=Path, default=Path("data"), help="golden: folder of map_NN.npy")
+    ap.add_argument("--map", type=int, default=19)
+    ap.add_argument("--seed", type=int, default=14, help="golden: look of the head")
+    ap.add_argument("--threads", type=int, default=2)
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    net = load(a.model, averaged=not a.raw).eval()
+    onnx.save(to_onnx(net, a.out.stem, a.fp16), a.out)
+
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = a.threads
+    session = ort.InferenceSession(a.out, options, providers=["CPUExecutionProvider"])
+    x = np.random.RandomState(0).rand(2, 1, 48, 32, 64).astype(np.float32)
+    with torch.no_grad():
+        want = net(torch.from_numpy(x)).numpy()
+    got = session.run(None, {"image": x})[0]
+    difference, largest = float(np.abs(got - want).max()), float(np.abs(want).max())
+    print(f"{a.out}: {a.out.stat().st_size} bytes, differs from torch by {difference:.2g} of {largest:.3g}")
+    if a.golden:
+        arrays = golden(session, a.data, a.map, a.seed)
+        np.savez_compressed(a.golden, **arrays)
+        print(f"{a.golden}: {float((arrays['argmax'] == arrays['target']).mean()):.4f} of the voxels as in the target")
+
+
+if __name__ == "__main__":
+    main()
