@@ -6,16 +6,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flate2::read::DeflateDecoder;
 
-use super::rle;
 use super::transfer_syntax::Codec;
+use super::{jpeg, rle};
 
-/// Samples of one frame, row by row.
+/// Samples of one frame, row by row, before they are masked to their stored bits.
 #[derive(Debug)]
-pub(super) struct Frame<'a> {
-    pub(super) bytes: Cow<'a, [u8]>,
-    /// Bytes of a sample: 1, 2 or 4.
-    pub(super) width: usize,
-    pub(super) big_endian: bool,
+pub(super) enum Frame<'a> {
+    /// Samples of 1, 2 or 4 bytes.
+    Bytes {
+        bytes: Cow<'a, [u8]>,
+        width: usize,
+        big_endian: bool,
+    },
+    Words(Vec<u16>),
+    Integers(Vec<i32>),
+}
+
+impl Frame<'_> {
+    /// Number of samples.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, width, .. } => bytes.len() / width,
+            Self::Words(samples) => samples.len(),
+            Self::Integers(samples) => samples.len(),
+        }
+    }
 }
 
 /// What a frame must hold.
@@ -32,7 +47,8 @@ impl Wanted {
         self.rows * self.columns
     }
 
-    fn check(self, what: &str, rows: usize, columns: usize, components: usize) -> Result<(), String> {
+    /// Refuses a frame of another size.
+    pub(super) fn check(self, what: &str, rows: usize, columns: usize, components: usize) -> Result<(), String> {
         if (rows, columns, components) == (self.rows, self.columns, 1) {
             return Ok(());
         }
@@ -45,11 +61,11 @@ impl Wanted {
 
 /// Decodes one compressed frame.
 pub(super) fn decode(codec: Codec, data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
-    let little = |bytes, width| Frame { bytes: Cow::Owned(bytes), width, big_endian: false };
+    let little = |bytes| Frame::Bytes { bytes: Cow::Owned(bytes), width: wanted.width, big_endian: false };
     match codec {
-        Codec::RunLength => Ok(little(rle::decode(data, wanted.samples(), wanted.width)?, wanted.width)),
-        Codec::DeflatedFrames => Ok(little(inflate(data, wanted.samples() * wanted.width)?, wanted.width)),
-        Codec::Jpeg => shielded("JPEG", || jpeg(data, wanted)),
+        Codec::RunLength => Ok(little(rle::decode(data, wanted.samples(), wanted.width)?)),
+        Codec::DeflatedFrames => Ok(little(inflate(data, wanted.samples() * wanted.width)?)),
+        Codec::Jpeg => Ok(Frame::Words(jpeg::decode(data, wanted)?)),
         Codec::JpegLs => shielded("JPEG-LS", || jpeg_ls(data, wanted)),
         Codec::Jpeg2000 => shielded("JPEG 2000", || jpeg_2000(data, wanted)),
         Codec::Native | Codec::Unsupported => Err("its transfer syntax is not decoded".to_owned()),
@@ -70,26 +86,10 @@ fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-fn jpeg(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
-    let mut decoder = jpeg_decoder::Decoder::new(data);
-    decoder.read_info().map_err(|e| e.to_string())?;
-    let info = decoder.info().ok_or("the JPEG frame has no header")?;
-    let (width, components) = match info.pixel_format {
-        jpeg_decoder::PixelFormat::L8 => (1, 1),
-        jpeg_decoder::PixelFormat::L16 => (2, 1),
-        jpeg_decoder::PixelFormat::RGB24 => (1, 3),
-        jpeg_decoder::PixelFormat::CMYK32 => (1, 4),
-    };
-    wanted.check("JPEG", info.height.into(), info.width.into(), components)?;
-    let bytes = decoder.decode().map_err(|e| e.to_string())?;
-    Ok(Frame { bytes: Cow::Owned(bytes), width, big_endian: cfg!(target_endian = "big") })
-}
-
 fn jpeg_ls(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
     let side = |n: usize| u32::try_from(n).map_err(|e| e.to_string());
     let (samples, _, _) = jpegls::decode(data, side(wanted.columns)?, side(wanted.rows)?).map_err(|e| e.to_string())?;
-    let bytes = samples.iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Frame { bytes: Cow::Owned(bytes), width: 2, big_endian: false })
+    Ok(Frame::Words(samples))
 }
 
 fn jpeg_2000(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
@@ -103,8 +103,7 @@ fn jpeg_2000(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
     if !has_samples || (component.height() as usize, component.width() as usize) != (wanted.rows, wanted.columns) {
         return Err("the JPEG 2000 frame is incomplete".to_owned());
     }
-    let bytes = component.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-    Ok(Frame { bytes: Cow::Owned(bytes), width: 4, big_endian: false })
+    Ok(Frame::Integers(component.data().to_vec()))
 }
 
 struct ImageSize {

@@ -8,6 +8,7 @@ mod assemble;
 mod codecs;
 mod data_set;
 mod instance;
+mod jpeg;
 mod mosaic;
 mod multiframe;
 mod part10;

@@ -61,8 +61,11 @@ impl DicomFile {
         let mut wanted = FIRST;
         loop {
             let file = start.data_set(path, input.bytes(), input.is_complete(), input.len(), wanted)?;
-            let end = match file.parse().fault {
-                Some(Fault::Short { end, .. }) if file.total.is_none_or(|total| total > file.len()) => end,
+            let parsed = file.parse();
+            let end = match parsed.fault {
+                _ if file.total.is_some_and(|total| total <= file.len()) => return Ok(Some(file)),
+                Some(Fault::Short { end, .. }) => end,
+                None if parsed.samples.is_none() => file.len() + 1,
                 _ => return Ok(Some(file)),
             };
             if end > limits.max_header_bytes {

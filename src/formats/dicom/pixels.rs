@@ -164,7 +164,7 @@ impl<'a> Frames<'a> {
                 let len = self.format.samples() * width;
                 let bytes = n.checked_mul(len).and_then(|start| bytes.get(start..start + len));
                 let bytes = bytes.ok_or_else(|| Error::malformed(format!("there is no frame {}", n + 1)))?;
-                Ok(Frame { bytes: Cow::Borrowed(bytes), width, big_endian: self.big_endian })
+                Ok(Frame::Bytes { bytes: Cow::Borrowed(bytes), width, big_endian: self.big_endian })
             }
             Source::Compressed(codec, frames) => {
                 let fragments =
@@ -176,7 +176,7 @@ impl<'a> Frames<'a> {
                 let wanted = Wanted { rows: rows as usize, columns: columns as usize, width };
                 let frame = codecs::decode(*codec, &data, wanted)
                     .map_err(|message| Error::malformed(format!("frame {} cannot be decoded: {message}", n + 1)))?;
-                if frame.bytes.len() != self.format.samples() * frame.width {
+                if frame.len() != self.format.samples() {
                     return Err(Error::malformed(format!("frame {} has the wrong number of samples", n + 1)));
                 }
                 Ok(frame)
@@ -288,18 +288,27 @@ pub(super) fn convert<T>(
     out: &mut [T],
     convert: impl Fn(f64) -> T,
 ) {
-    let shift = 32 - format.bits_stored;
+    let PixelFormat { bits_stored, signed, .. } = format;
+    let fill = Fill { shift: 32 - bits_stored, signed, convert };
     let mut out = out;
     for run in runs {
-        let bytes = frame.bytes.get(run.start * frame.width..run.end * frame.width).unwrap_or_default();
         let (now, rest) = out.split_at_mut(run.len().min(out.len()));
         out = rest;
-        match (frame.width, frame.big_endian) {
-            (1, _) => fill(now, bytes, shift, format.signed, |[a]: [u8; 1]| a.into(), &convert),
-            (2, false) => fill(now, bytes, shift, format.signed, |b| u16::from_le_bytes(b).into(), &convert),
-            (2, true) => fill(now, bytes, shift, format.signed, |b| u16::from_be_bytes(b).into(), &convert),
-            (_, false) => fill(now, bytes, shift, format.signed, u32::from_le_bytes, &convert),
-            (_, true) => fill(now, bytes, shift, format.signed, u32::from_be_bytes, &convert),
+        match frame {
+            Frame::Bytes { bytes, width, big_endian } => {
+                let bytes = bytes.get(run.start * width..run.end * width).unwrap_or_default();
+                match (width, big_endian) {
+                    (1, _) => fill.all(now, bytes, |&byte| byte.into()),
+                    (2, false) => fill.all(now, bytes.as_chunks().0, |&b| u16::from_le_bytes(b).into()),
+                    (2, true) => fill.all(now, bytes.as_chunks().0, |&b| u16::from_be_bytes(b).into()),
+                    (_, false) => fill.all(now, bytes.as_chunks().0, |&b| u32::from_le_bytes(b)),
+                    (_, true) => fill.all(now, bytes.as_chunks().0, |&b| u32::from_be_bytes(b)),
+                }
+            }
+            Frame::Words(samples) => fill.all(now, samples.get(run).unwrap_or_default(), |&sample| sample.into()),
+            Frame::Integers(samples) => {
+                fill.all(now, samples.get(run).unwrap_or_default(), |&sample| sample.cast_unsigned());
+            }
         }
     }
 }
@@ -314,19 +323,27 @@ pub(super) fn stored(sample: u32, format: PixelFormat) -> i64 {
     }
 }
 
-fn fill<T, const N: usize>(
-    out: &mut [T],
-    bytes: &[u8],
+/// Masks, sign-extends and converts samples.
+struct Fill<F> {
+    /// Bits of a 32-bit word that are not stored.
     shift: u32,
     signed: bool,
-    load: impl Fn([u8; N]) -> u32,
-    convert: impl Fn(f64) -> T,
-) {
-    let (samples, _) = bytes.as_chunks::<N>();
-    let pairs = out.iter_mut().zip(samples);
-    if signed {
-        pairs.for_each(|(out, &sample)| *out = convert(f64::from((load(sample) << shift).cast_signed() >> shift)));
-    } else {
-        pairs.for_each(|(out, &sample)| *out = convert(f64::from((load(sample) << shift) >> shift)));
+    convert: F,
+}
+
+impl<F> Fill<F> {
+    #[inline]
+    fn all<S, T>(&self, out: &mut [T], samples: &[S], load: impl Fn(&S) -> u32)
+    where
+        F: Fn(f64) -> T,
+    {
+        let Self { shift, signed, convert } = self;
+        let pairs = out.iter_mut().zip(samples);
+        match (signed, shift) {
+            (true, _) => pairs.for_each(|(out, s)| *out = convert(((load(s) << shift).cast_signed() >> shift).into())),
+            (false, 0) => pairs.for_each(|(out, s)| *out = convert(load(s).into())),
+            // Fewer than 32 bits fit a signed word, whose conversion is faster.
+            (false, _) => pairs.for_each(|(out, s)| *out = convert(((load(s) << shift) >> shift).cast_signed().into())),
+        }
     }
 }
