@@ -43,6 +43,7 @@ fn form(probe: &Probe) -> &'static str {
     match probe.form {
         Form::Sform => "sform",
         Form::Qform => "qform",
+        Form::Planes => "planes",
         Form::None => "none",
     }
 }

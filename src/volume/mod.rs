@@ -12,5 +12,5 @@ mod volume;
 pub(crate) use label_map::default_rgb;
 pub use label_map::{Label, LabelMap, LabelTable, TermCode};
 pub(crate) use permute::permute_into;
-pub use source::{NiftiSource, Source, SourceKind};
+pub use source::{DicomAttribute, DicomSlice, DicomSource, NiftiSource, Source, SourceKind};
 pub use volume::Volume;

@@ -1,8 +1,18 @@
 //! Integration tests, one binary: each file here is a module below (a test checks that none is forgotten).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod architecture;
 mod cli;
 mod components;
+#[cfg(feature = "dicom")]
+mod dicom;
+#[cfg(feature = "dicom")]
+mod dicom_damage;
+#[cfg(feature = "dicom")]
+mod dicom_made;
+#[cfg(feature = "dicom")]
+mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;
 mod evaluate;
