@@ -26,6 +26,8 @@ pub struct ConvertOptions {
     pub volume: Option<usize>,
     /// Orientation of a file that does not state one.
     pub assume_orientation: Option<Orientation>,
+    /// Which series of a DICOM folder: its UID, description or number.
+    pub series: Option<String>,
     /// Whether an existing output is replaced.
     pub overwrite: Overwrite,
 }
@@ -37,7 +39,10 @@ pub struct ConvertOptions {
 /// [`crate::ErrorKind::Internal`] when the certificate fails.
 pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<(Certificate, Vec<Warning>)> {
     fs::check_output(output, options.overwrite)?;
-    let read = ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
+    let read = ReadOptions::new()
+        .with_volume(options.volume)
+        .with_assume_orientation(options.assume_orientation)
+        .with_series(options.series.clone());
     let probe = formats::probe(input, &read)?;
     let stored = probe.data_type;
     let scaled = probe.scaling.is_some_and(|scaling| scaling != (1.0, 0.0));

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "dicom")]
+use rayon::prelude::*;
+
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, ReadOptions};
 use crate::fs;
@@ -9,6 +12,8 @@ use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
 use crate::report::FileRecord;
 use crate::resample::{self, ResampleOptions};
+#[cfg(feature = "dicom")]
+use crate::volume::SourceKind;
 use crate::volume::{Source, Volume};
 
 /// How the files of a study are read.
@@ -21,6 +26,8 @@ pub struct StudyOptions {
     pub assume_orientation: Option<Orientation>,
     /// Channels on other grids are resampled onto the first one's.
     pub match_grid: bool,
+    /// Which series of a DICOM folder: its UID, description or number.
+    pub series: Option<String>,
 }
 
 /// A study in memory: one volume per channel, and what a writer needs.
@@ -54,7 +61,7 @@ impl Inputs {
                 ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
             let study = formats::read(path, &read)?;
             check_orientation(path, &study.source, spec, options)?;
-            let file = FileRecord { path: path.to_owned(), sha256: fs::sha256(path)? };
+            let file = FileRecord { path: path.to_owned(), sha256: hash(path, &study.source)? };
             match &mut inputs {
                 None => {
                     inputs = Some(Self {
@@ -102,6 +109,19 @@ impl Inputs {
         ));
         resample::resample(&volume, first, &ResampleOptions::default())
     }
+}
+
+/// SHA-256 of a file, or of the list of the hashes of a DICOM series' files in the order of its slices.
+fn hash(path: &Path, source: &Source) -> Result<String> {
+    #[cfg(feature = "dicom")]
+    if let SourceKind::Dicom(dicom) = &source.kind {
+        let mut paths: Vec<_> = dicom.slices.iter().map(|slice| slice.path.as_path()).collect();
+        paths.dedup();
+        let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
+        return Ok(fs::sha256_of(hashes.join("\n").as_bytes()));
+    }
+    let _ = source;
+    fs::sha256(path)
 }
 
 /// As many files as the network has channels.

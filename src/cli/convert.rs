@@ -40,6 +40,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N")]
     volume: Option<usize>,
 
+    /// Series of a DICOM folder: its UID, description or number in `unet-vol info`.
+    #[arg(long, value_name = "SERIES")]
+    series: Option<String>,
+
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
     assume_orientation: Option<Orientation>,
@@ -74,6 +78,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     };
     options.data_type = arguments.dtype;
     options.volume = arguments.volume;
+    options.series.clone_from(&arguments.series);
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let (certificate, warnings) = batch::convert(&arguments.input, &arguments.output, &options)?;

@@ -12,7 +12,7 @@ use crate::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The file.
+    /// The file, or a folder of DICOM files: one row per series.
     path: PathBuf,
 
     /// As JSON.
@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
+    #[cfg(feature = "dicom")]
+    if arguments.path.is_dir() {
+        return crate::triage::run(&arguments.path, arguments.json, verbosity);
+    }
     let probe = formats::probe(&arguments.path, &ReadOptions::new())?;
     if arguments.json {
         output::json(&record(&probe))?;

@@ -12,6 +12,8 @@ mod progress;
 mod runtime;
 mod segment;
 mod size;
+#[cfg(feature = "dicom")]
+mod triage;
 
 use std::process::ExitCode;
 

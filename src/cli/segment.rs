@@ -22,7 +22,7 @@ Examples:
   unet-vol segment t1.nii.gz --model net.onnx --spec net.toml --engine onnxruntime
   unet-vol segment study.nii.gz --dry-run")]
 pub(crate) struct Arguments {
-    /// The study; several files are the channels of one study, in the model's order.
+    /// The study: a NIfTI file or a folder of DICOM files; several are the channels of one study, in the model's order.
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
@@ -36,6 +36,10 @@ pub(crate) struct Arguments {
     /// Volume of a 4-D file, counted from 0.
     #[arg(long, value_name = "N", help_heading = "Input")]
     volume: Option<usize>,
+
+    /// Series of a DICOM folder: its UID, description or number in `unet-vol info`.
+    #[arg(long, value_name = "SERIES", help_heading = "Input")]
+    series: Option<String>,
 
     /// Orientation of a file that does not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
@@ -162,6 +166,7 @@ impl Arguments {
         options.volume = self.volume;
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
+        options.series.clone_from(&self.series);
         options
     }
 }
@@ -169,7 +174,8 @@ impl Arguments {
 fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
     let read = unet_vol::formats::ReadOptions::new()
         .with_volume(arguments.volume)
-        .with_assume_orientation(arguments.assume_orientation);
+        .with_assume_orientation(arguments.assume_orientation)
+        .with_series(arguments.series.clone());
     let probe = unet_vol::formats::probe(&arguments.inputs[0], &read)?;
     let plan = pipeline.plan(&probe.grid)?;
     if arguments.json {
