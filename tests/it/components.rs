@@ -1,4 +1,4 @@
-//! Components, holes and instances against golden values, real masks and, through `tests/oracle/components.py`,
+//! Components, holes and instances against golden values, real masks and, through `tests/oracle/check_components.py`,
 //! against cc3d and SciPy.
 
 #![allow(

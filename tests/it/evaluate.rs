@@ -245,7 +245,7 @@ proptest! {
     }
 }
 
-/// Writes random maps and their scores into the folder `UNET_VOL_ORACLE` for `tests/oracle/components.py`; does nothing
+/// Writes random maps and their scores into the folder `UNET_VOL_ORACLE` for `tests/oracle/check_components.py`; does nothing
 /// where the variable is not set.
 #[test]
 fn files_for_the_oracle() {

@@ -1,5 +1,5 @@
 //! What we write as NIfTI: nothing of the source's geometry is lost, and other programs read it
-//! (`tests/oracle/nifti_roundtrip.py` asks nibabel and SimpleITK about the files written here).
+//! (`tests/oracle/check_nifti_roundtrip.py` asks nibabel and SimpleITK about the files written here).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ fn sources() -> Vec<PathBuf> {
     files
 }
 
-/// Ids that no permutation of voxels leaves in place; `tests/oracle/nifti_roundtrip.py` has the same formula.
+/// Ids that no permutation of voxels leaves in place; `tests/oracle/check_nifti_roundtrip.py` has the same formula.
 fn ids(voxels: usize, modulus: usize) -> Vec<u16> {
     (0..voxels).map(|n| u16::try_from(n * 7919 % modulus).unwrap()).collect()
 }

@@ -104,7 +104,7 @@ fn grid(value: &Value) -> Grid {
     Grid::new(shape, Affine::from_rows([rows[0], rows[1], rows[2]]).unwrap()).unwrap()
 }
 
-/// Written by `tests/oracle/resample.py`: SciPy and SimpleITK on permuted, flipped, rotated, sheared and anisotropic grids;
+/// Written by `tests/oracle/make_resample_golden.py`: SciPy and SimpleITK on permuted, flipped, rotated, sheared and anisotropic grids;
 /// the area rule of the bundled brain network; smoothing as in scikit-image and SynthSeg.
 #[test]
 fn grids_of_all_kinds_agree_with_scipy_simpleitk_and_the_area_rule() {

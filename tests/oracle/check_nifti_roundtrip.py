@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Ask nibabel and SimpleITK about the label maps that `cargo test` writes beside many sources.
 
-    python tests/oracle/nifti_roundtrip.py            # runs the test that writes them, then checks
-    python tests/oracle/nifti_roundtrip.py FOLDER     # checks a folder with its manifest.json
+    python tests/oracle/check_nifti_roundtrip.py            # runs the test that writes them, then checks
+    python tests/oracle/check_nifti_roundtrip.py FOLDER     # checks a folder with its manifest.json
 
 Exit code 0 when every file is right. Needs numpy, nibabel and SimpleITK.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes testdata/golden/resample_oracle.json: what SciPy, SimpleITK and plain NumPy say about small random volumes.
 
-    python tests/oracle/resample.py
+    python tests/oracle/make_resample_golden.py
 
 Needs numpy, scipy and SimpleITK. Two runs write the same bytes. Arrays are indexed [i, j, k] and stored with i fastest.
 Each case holds shapes, affines (three rows, voxel index to world RAS+ mm), options as `ResampleOptions` reads them, and
@@ -174,7 +174,7 @@ def decision_cases(rng):
 def main():
     rng = np.random.default_rng(20)
     cases = [*scipy_cases(rng), *itk_cases(rng), *area_cases(rng), *smoothing_cases(rng)]
-    golden = dict(made_by="tests/oracle/resample.py", cases=cases, decisions=list(decision_cases(rng)))
+    golden = dict(made_by="tests/oracle/make_resample_golden.py", cases=cases, decisions=list(decision_cases(rng)))
     text = json.dumps(golden, separators=(",", ":")).replace(".0,", ",").replace(".0]", "]")
     with open(OUT, "w") as f:
         f.write(text + "\n")
