@@ -44,7 +44,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Segment a study: files in, a label volume out.
-    Segment(segment::Arguments),
+    Segment(Box<segment::Arguments>),
     /// Say what a file holds, from its header.
     Info(info::Arguments),
     /// Rewrite a volume: other orientation, spacing or type.
@@ -67,7 +67,7 @@ fn run(cli: Cli) -> Result<Exit> {
     };
     start_log(cli.verbose);
     match cli.command {
-        Command::Segment(arguments) => segment::run(arguments, verbosity),
+        Command::Segment(arguments) => segment::run(&arguments, verbosity),
         Command::Info(arguments) => info::run(&arguments, verbosity),
         Command::Convert(arguments) => convert::run(&arguments, verbosity),
         Command::Evaluate(arguments) => evaluate::run(&arguments, verbosity),

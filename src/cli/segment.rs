@@ -101,7 +101,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
 }
 
-pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
+pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     let outputs = arguments.outputs();
     if !arguments.dry_run {
         outputs.check(&arguments.inputs)?;
@@ -121,10 +121,10 @@ pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
     }
     let pipeline = builder.build()?;
     if arguments.dry_run {
-        return dry_run(&arguments, &pipeline);
+        return dry_run(arguments, &pipeline);
     }
     let result =
-        pipeline.run_files(&arguments.inputs, &arguments.study()).and_then(|done| finish(&arguments, &outputs, &done));
+        pipeline.run_files(&arguments.inputs, &arguments.study()).and_then(|done| finish(arguments, &outputs, &done));
     bar.clear();
     let (manifest, empty) = result?;
     output::warnings(verbosity, &manifest.warnings);
