@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::inputs::{Inputs, StudyOptions};
-use super::outputs::{OutputPaths, with_suffix};
+use super::outputs::{OutputPaths, of_class};
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
@@ -168,14 +168,15 @@ impl Segmentation {
         LabelMap::new(ids, LabelTable::default())
     }
 
-    /// One file per class that has a label.
+    /// One file per class whose label was asked for.
     fn write_probabilities(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
         let Some(scores) = &self.outcome.probabilities else {
             return Err(Error::internal("probabilities were not kept"));
         };
-        for class in &self.spec.labels {
+        let kept = self.spec.labels.iter().filter(|class| self.labels().table.get(class.id).is_some());
+        for class in kept {
             let volume: Volume = scores.on_grid(class.class, self.labels().grid())?;
-            let path = with_suffix(path, &class.id.to_string());
+            let path = of_class(path, class.id);
             let name = Some(class.name.clone());
             let options = WriteOptions::new(DataType::Float32).with_overwrite(overwrite).with_quantity(name);
             formats::write_volume(&path, &volume, &self.inputs.source, &options)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::inputs::stem;
 use crate::error::{Error, Result};
 use crate::fs::{self, Overwrite};
+use crate::model::ModelSpec;
 
 /// The files that a run writes beside the label volume.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +57,15 @@ impl OutputPaths {
         Ok(())
     }
 
+    /// Refuses files of probabilities that exist.
+    ///
+    /// # Errors
+    /// As [`OutputPaths::check`].
+    pub fn check_probabilities(&self, spec: &ModelSpec) -> Result<()> {
+        let Some(path) = &self.probabilities else { return Ok(()) };
+        spec.labels.iter().try_for_each(|class| fs::check_output(&of_class(path, class.id), self.overwrite))
+    }
+
     fn all(&self) -> impl Iterator<Item = (&Path, &'static [&'static str])> {
         const VOLUME: &[&str] = &[".nii.gz", ".nii"];
         let optional: [(&Option<PathBuf>, &'static [&'static str]); 6] = [
@@ -79,11 +89,11 @@ pub fn default_output(input: &Path) -> PathBuf {
     input.with_file_name(name)
 }
 
-/// `NAME_<id>.nii.gz` for `NAME.nii.gz`.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// `NAME_<id>.nii.gz` for `NAME.nii.gz`: the probabilities of one class.
+pub(super) fn of_class(path: &Path, id: u16) -> PathBuf {
     let mut name = stem(path).into_os_string();
     let plain = !path.to_string_lossy().to_ascii_lowercase().ends_with(".gz");
-    name.push(format!("_{suffix}{}", if plain { ".nii" } else { ".nii.gz" }));
+    name.push(format!("_{id}{}", if plain { ".nii" } else { ".nii.gz" }));
     path.with_file_name(name)
 }
 
@@ -94,7 +104,7 @@ mod tests {
     #[test]
     fn default_names() {
         assert_eq!(default_output(Path::new("a/t1.nii.gz")), Path::new("a/t1_seg.nii.gz"));
-        assert_eq!(with_suffix(Path::new("a/p.nii"), "12"), Path::new("a/p_12.nii"));
+        assert_eq!(of_class(Path::new("a/p.nii"), 12), Path::new("a/p_12.nii"));
     }
 
     #[test]

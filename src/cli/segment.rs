@@ -107,6 +107,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         outputs.check(&arguments.inputs)?;
     }
     let model = arguments.model.open()?;
+    outputs.check_probabilities(model.spec())?;
     let bar = Bar::new(verbosity);
     let cancel = cancel_on_signal();
     let mut builder = Pipeline::builder(model)
