@@ -104,6 +104,19 @@ impl Windows {
         })
     }
 
+    /// Windows of a convolution of one tap over `[D, H, W]` voxels.
+    pub(crate) fn pointwise(voxels: [usize; 3]) -> Self {
+        let every = |n: usize| Axis((0..n).map(|o| vec![(0, o)]).collect());
+        Self {
+            depth: every(voxels[0]),
+            height: every(voxels[1]),
+            phases: vec![Phase { first: 0, count: voxels[2], taps: vec![(0, 0)] }],
+            input_step: 1,
+            output_step: 1,
+            kernel: [1; 3],
+        }
+    }
+
     /// Windows of a transposed convolution.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! Convolutions, pooling and normalization.
 
+use std::sync::Arc;
+
 use super::super::kernels::{
-    LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, padded_counts, per_channel, scratch,
+    HEAD_BLOCKS, LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, head_input, padded_counts, per_channel,
+    scratch,
 };
-use super::super::plan::{Kind, Layout, Place, TensorId};
+use super::super::plan::{Head, Kind, Layout, Place, TensorId};
 use super::{Lowering, unsupported};
 use crate::error::Result;
 use crate::model::graph::{Convolution, Layer, Pool, TransposedConvolution, ValueId};
@@ -60,9 +63,39 @@ impl Lowering<'_> {
         let products = weight.data.len() * voxels.iter().product::<usize>();
         let output = self.buffer(layer.output, Layout::Blocked);
         self.holders[layer.output.index()].blocked = Some(output);
-        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None }, input, output).gflop =
+        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None, head: None }, input, output).gflop =
             2e-9 * products as f64;
         Ok(())
+    }
+
+    /// Joins a convolution of one tap, the last step `index`, to the convolution that alone feeds it, so that what lies
+    /// between them is never stored. The joined step is returned.
+    pub(super) fn join_head(&mut self, index: usize) -> usize {
+        let (input, output) = (self.steps[index].input, self.steps[index].output);
+        let (from, to) = (self.tensors[input].extent, self.tensors[output].extent);
+        let readers = self.steps.iter().filter(|step| step.input == input || step.other == Some(input)).count();
+        let Some(before) = self.steps.iter().position(|step| step.output == input) else { return index };
+        let Kind::Convolve { windows, weights, .. } = &self.steps[index].kind else { return index };
+        let Kind::Convolve { sums: None, head: None, .. } = &self.steps[before].kind else { return index };
+        let pointwise = windows.kernel == [1; 3] && windows.phases.len() == 1 && from.voxels() == to.voxels();
+        let fits = self.tensors[input].layout == Layout::Blocked && from.blocks() <= HEAD_BLOCKS;
+        if !(pointwise && fits && readers == 1 && self.steps[index].other.is_none() && index + 1 == self.steps.len()) {
+            return index;
+        }
+        let piece = head_input(from.channels);
+        let voxels = [piece.depth, piece.height, piece.width];
+        let windows = Windows::pointwise(voxels);
+        let weights = Arc::clone(weights);
+        let Some(last) = self.steps.pop() else { return index };
+        let step = &mut self.steps[before];
+        step.operator = format!("{}+{}", step.operator, last.operator);
+        step.name = format!("{} {}", step.name, last.name);
+        step.gflop += last.gflop;
+        step.output = output;
+        if let Kind::Convolve { head, .. } = &mut step.kind {
+            *head = Some(Head { windows, weights, posts: last.posts });
+        }
+        before
     }
 
     /// The plain form of a value with room for borders.

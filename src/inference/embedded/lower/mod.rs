@@ -298,6 +298,7 @@ impl<'a> Lowering<'a> {
     fn deliver(&mut self, output: ValueId) -> Result<()> {
         let shape = self.network.shape(output).to_vec();
         if let Some(index) = self.producer(output).filter(|&i| matches!(self.steps[i].kind, Kind::Convolve { .. })) {
+            let index = self.join_head(index);
             let tensor = self.steps[index].output;
             self.tensors[tensor].layout = Layout::Plain;
             self.tensors[tensor].place = Place::Output;
