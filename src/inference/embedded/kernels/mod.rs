@@ -13,6 +13,7 @@ mod shared;
 mod simd;
 mod tile;
 mod transpose;
+mod vector;
 mod weights;
 mod window;
 
