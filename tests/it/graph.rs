@@ -342,3 +342,102 @@ proptest! {
         }
     }
 }
+
+const OPERATORS: [&str; 30] = [
+    "Conv",
+    "ConvTranspose",
+    "MaxPool",
+    "AveragePool",
+    "Pad",
+    "Slice",
+    "Reshape",
+    "Transpose",
+    "Resize",
+    "Concat",
+    "Split",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Gather",
+    "Expand",
+    "ReduceMean",
+    "ArgMax",
+    "Softmax",
+    "DepthToSpace",
+    "ConstantOfShape",
+    "Range",
+    "GroupNormalization",
+    "LayerNormalization",
+    "InstanceNormalization",
+    "Shape",
+    "Mod",
+    "Div",
+    "Gemm",
+    "Clip",
+];
+const ATTRIBUTES: [&str; 20] = [
+    "kernel_shape",
+    "strides",
+    "dilations",
+    "pads",
+    "group",
+    "output_padding",
+    "output_shape",
+    "ceil_mode",
+    "axis",
+    "axes",
+    "perm",
+    "starts",
+    "ends",
+    "split",
+    "keepdims",
+    "blocksize",
+    "num_groups",
+    "start",
+    "end",
+    "transB",
+];
+
+fn extreme() -> impl Strategy<Value = i64> {
+    prop_oneof![6 => -5..9_i64, 1 => prop::sample::select(vec![i64::MIN, i64::MAX, 1 << 62, 1 << 40, -(1 << 40), 1 << 31, 1 << 24])]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6000))]
+
+    /// Absurd parameters of any operator, as attributes and as constants, are refused or harmless.
+    #[test]
+    fn absurd_parameters_never_panic(
+        operator in prop::sample::select(OPERATORS.to_vec()),
+        attributes in prop::collection::vec((prop::sample::select(ATTRIBUTES.to_vec()), prop::collection::vec(extreme(), 0..5)), 0..4),
+        constants in prop::collection::vec((any::<bool>(), prop::collection::vec(extreme(), 0..9)), 0..4),
+        data_first in any::<bool>(),
+        outputs in 1..4_usize,
+    ) {
+        use wire::{bytes, int, ints, model, node, tensor};
+        let names: Vec<String> = (0..constants.len()).map(|index| format!("w{index}")).collect();
+        let mut parts: Vec<Vec<u8>> = constants.iter().zip(&names).map(|((float, values), name)| {
+            let raw: Vec<u8> = match float {
+                true => values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect(),
+                false => values.iter().flat_map(|&v| v.to_le_bytes()).collect(),
+            };
+            let dims = match values.len() { 8 => vec![2, 1, 2, 2], 1 => vec![], n => vec![n as i64] };
+            bytes(5, tensor(name, &dims, if *float { 1 } else { 7 }, &bytes(9, raw)))
+        }).collect();
+        let attributes: Vec<Vec<u8>> = attributes.iter().map(|(name, values)| match values.as_slice() {
+            [one] => [bytes(1, name), int(3, *one), int(20, 2)].concat(),
+            several => ints(name, several),
+        }).collect();
+        let inputs = data_first.then_some("x").into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>();
+        let results = &["r", "r2", "r3"][..outputs];
+        parts.push(node(operator, &inputs, results, &attributes));
+        parts.push(node("Add", &["x", "r"], &["y"], &[]));
+        if let Ok(graph) = Graph::parse(model(&parts)) {
+            if let Ok(network) = graph.network(&[vec![1, 1, 8, 8]]) {
+                prop_assert!(network.outputs.iter().all(|&id| !network.shape(id).contains(&0)));
+                let _ = network.operations();
+            }
+            let _ = graph.facts();
+        }
+    }
+}

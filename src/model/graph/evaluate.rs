@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::op::{Binary, Unary};
+use super::function::{Binary, Unary};
 use super::operands::{Operands, broadcast};
 use super::tensor::{Data, Tensor, element_count};
 use crate::error::{Error, Result};

@@ -17,6 +17,7 @@ use crate::fs;
 const MAX_FILE: u64 = (2 << 30) - 1;
 /// Far beyond any U-Net (a few hundred nodes).
 const MAX_ITEMS: usize = 100_000;
+const MAX_OUTPUTS: usize = 1000;
 
 /// An ONNX file as stored: shapes free, operators of any kind, weights as `f32`.
 #[derive(Debug, Clone)]
@@ -237,7 +238,9 @@ impl Builder {
     }
 
     fn outputs(&self, stored: Vec<Bytes>) -> Result<Vec<Port>> {
-        limited(stored.len(), "outputs")?;
+        if stored.len() > MAX_OUTPUTS {
+            return Err(Error::model(format!("the model has {} outputs", stored.len())));
+        }
         let mut outputs = Vec::new();
         for bytes in stored {
             let (info, floating) = info(decode(bytes, "an output")?)?;

@@ -13,6 +13,7 @@
 mod evaluate;
 mod facts;
 mod fold;
+mod function;
 #[allow(clippy::module_inception, reason = "the type of the module")]
 mod graph;
 mod lower;
@@ -28,10 +29,8 @@ mod tensor;
 mod trace;
 
 pub use facts::{AxisFacts, Facts, Sizes};
+pub use function::{Activation, Binary, Reduction, Unary};
 pub use graph::{Graph, TensorInfo};
 pub use metadata::set_metadata;
 pub use network::{Constant, Layer, Network, Value, ValueId};
-pub use op::{
-    Activation, Binary, Convolution, CoordinateMode, NearestMode, Op, PadMode, Pool, Reduction, Resize, ResizeMode,
-    TransposedConvolution, Unary,
-};
+pub use op::{Convolution, CoordinateMode, NearestMode, Op, PadMode, Pool, Resize, ResizeMode, TransposedConvolution};

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::function::{Activation, Binary, Unary};
 use super::network::{Constant, Layer, Network, Value, ValueId};
-use super::op::{Activation, Binary, Op, PadMode, Unary};
+use super::op::{Op, PadMode};
 
 /// Rewrites `network` in place.
 pub(super) fn rewrite(network: &mut Network) {

@@ -1,6 +1,7 @@
 //! Functions value by value, and softmax.
 
-use super::super::op::{Activation, Op, Unary};
+use super::super::function::{Activation, Unary};
+use super::super::op::Op;
 use super::Call;
 use crate::error::Result;
 

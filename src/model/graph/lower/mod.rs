@@ -6,15 +6,16 @@ mod normalization;
 mod resize;
 mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use normalization::affine;
 
 use super::evaluate::{Budget, evaluate};
+use super::function::Binary;
 use super::graph::{Graph, Port, TensorInfo};
 use super::network::{Constant, Layer, Network, Value, ValueId};
 use super::node::Node;
-use super::op::{Binary, Op};
+use super::op::Op;
 use super::operands::Operands;
 use super::tensor::{Data, Tensor};
 use crate::error::{Error, Result};
@@ -182,6 +183,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn finish(mut self) -> Result<Network> {
+        let mut free: BTreeSet<ValueId> = self.layers.iter().map(|layer| layer.output).collect();
         let mut outputs = Vec::new();
         for Port { id, info, .. } in &self.graph.outputs {
             let source = match self.states[id.index()].clone() {
@@ -193,8 +195,7 @@ impl<'a> Lowering<'a> {
                 }
                 _ => return Err(Error::model(format!("the output {:?} is not computed in floats", info.name))),
             };
-            let own = self.layers.iter().any(|layer| layer.output == source) && !outputs.contains(&source);
-            outputs.push(if own {
+            outputs.push(if free.remove(&source) {
                 source
             } else {
                 let output = self.new_value(info.name.clone(), self.values[source.index()].shape.clone())?;

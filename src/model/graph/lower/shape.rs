@@ -1,6 +1,7 @@
 //! Operators that move elements or reduce axes.
 
-use super::super::op::{Binary, Op, PadMode, Reduction};
+use super::super::function::{Binary, Reduction};
+use super::super::op::{Op, PadMode};
 use super::{Call, ValueId};
 use crate::error::Result;
 
