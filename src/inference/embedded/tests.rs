@@ -134,7 +134,7 @@ fn convolution(axes: &[AxisCase], groups: usize) -> Convolution {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn convolutions_are_their_definition(

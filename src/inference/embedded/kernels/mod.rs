@@ -1,4 +1,5 @@
-//! Loops over memory. What they read and write is planned in [`super::plan`]; nothing here allocates.
+//! Loops over memory. What they read and write is planned in [`super::plan`], so no buffer is allocated
+//! here.
 
 mod convolution;
 mod half;
