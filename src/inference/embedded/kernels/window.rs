@@ -186,6 +186,9 @@ fn specs(
 ) -> Result<[Spec; 3]> {
     let (kernel, strides) = (padded(kernel, 1)?, padded(strides, 1)?);
     let (dilations, before) = (padded(dilations, 1)?, padded(before, 0)?);
+    if kernel.contains(&0) || strides.contains(&0) {
+        return Err(Error::model("a kernel or a stride is zero"));
+    }
     Ok(std::array::from_fn(|a| Spec {
         kernel: kernel[a],
         stride: strides[a],

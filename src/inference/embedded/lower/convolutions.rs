@@ -43,9 +43,13 @@ impl Lowering<'_> {
         if taps > MAX_TAPS {
             return Err(unsupported(format!("a kernel of {taps} taps is more than {MAX_TAPS}")));
         }
-        let weight = self.operand(layer, 1)?;
-        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2)?) } else { None };
-        let few = sizes.1 <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
+        let (outputs, inputs, groups) = sizes;
+        if groups == 0 || outputs % groups != 0 || inputs % groups != 0 {
+            return Err(unsupported(format!("{groups} groups do not divide the channels")));
+        }
+        let weight = self.operand(layer, 1, outputs * (inputs / groups) * taps)?;
+        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2, outputs)?) } else { None };
+        let few = inputs <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
         // A kernel of one tap waits for memory, not for products.
         let half = self.half && !few && taps > 1;
         let (tile, values) = ((self.simd.tile_blocks(), half), (&weight.data[..], bias.map(|bias| &bias.data[..])));
@@ -115,8 +119,8 @@ impl Lowering<'_> {
 
     fn depthwise(&mut self, layer: &Layer, op: &Convolution, (from, to): ([usize; 3], [usize; 3])) -> Result<()> {
         let axes = axes((&op.kernel, &op.strides, &op.dilations, &op.pads_before), from, to)?;
-        let weight = self.operand(layer, 1)?;
         let taps: usize = op.kernel.iter().product();
+        let weight = self.operand(layer, 1, op.groups * taps)?;
         let mut kernel = [1; 3];
         kernel[3 - op.kernel.len()..].copy_from_slice(&op.kernel);
         let mut weights = Vec::new();
@@ -126,7 +130,11 @@ impl Lowering<'_> {
                 weights.extend(per_channel(&values, 0.0));
             }
         }
-        let bias = if layer.inputs.len() > 2 { self.operand(layer, 2)?.data.to_vec() } else { vec![0.0; op.groups] };
+        let bias = if layer.inputs.len() > 2 {
+            self.operand(layer, 2, op.groups)?.data.to_vec()
+        } else {
+            vec![0.0; op.groups]
+        };
         let gflop = 2e-9 * (weight.data.len() * to.iter().product::<usize>()) as f64;
         let pooling = Pooling::Depthwise { weights, bias: per_channel(&bias, 0.0), kernel };
         self.step(layer, Kind::Pool { pooling, axes }, layer.inputs[0])?.gflop = gflop;
@@ -151,9 +159,12 @@ impl Lowering<'_> {
     /// An instance normalization, or a group normalization when there are groups.
     pub(super) fn normalization(&mut self, layer: &Layer, groups: Option<usize>, epsilon: f32) -> Result<()> {
         let extent = self.extent(layer.inputs[0])?;
-        let (scale, bias) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
+        let (scale, bias) = (self.shared(layer, 1, extent.channels)?, self.shared(layer, 2, extent.channels)?);
         let scratch = self.tensor(&[scratch(extent) * LANES], Layout::Plain, Place::Arena(0));
         let groups = groups.unwrap_or(extent.channels);
+        if groups == 0 || extent.channels % groups != 0 {
+            return Err(unsupported(format!("{groups} groups do not divide {} channels", extent.channels)));
+        }
         let mut summed = false;
         if let Some(index) = self.producer(layer.inputs[0])
             && let Kind::Convolve { sums, .. } = &mut self.steps[index].kind
