@@ -73,8 +73,8 @@ fn walk(folder: &Path) -> (usize, Vec<String>) {
 }
 
 /// Cases of the operators folder that this engine refuses or whose batch axis moves, so that it sees another shape.
-const NOT_FOR_A_BATCH: [&str; 6] =
-    ["transpose_default", "flatten", "squeeze13", "squeeze11", "expand", "resize2d_cubic"];
+const NOT_FOR_A_BATCH: [&str; 7] =
+    ["transpose_default", "flatten", "squeeze13", "squeeze11", "expand", "resize2d_cubic", "shape_arithmetic"];
 
 #[test]
 fn operators_agree_with_onnx_runtime() {
@@ -127,6 +127,24 @@ fn scores_depend_on_neither_threads_nor_batch_nor_neighbors() {
     assert_eq!(engine.working_bytes(&one).unwrap(), engine.working_bytes(&batch).unwrap());
     let wrong = TensorView { shape: &one, data: &data };
     assert!(engine.predict(wrong, &mut vec![0.0; together.len() / 3]).is_err());
+}
+
+/// bfloat16 only where the processor has it, with scores within 2 % of the largest.
+#[test]
+fn bfloat16_is_close_or_refused() {
+    let path = repository("testdata/onnx/networks/nnunet3d_torchscript.onnx");
+    let exact = Engine::load(&path, Precision::Fp32).unwrap();
+    let shape = [1, exact.input().shape[1].unwrap_or(1), 16, 32, 48];
+    let data = noise(shape.iter().product());
+    match Engine::load(&path, Precision::Bf16) {
+        Ok(engine) => {
+            assert_eq!(engine.backend().provider, "avx512_bf16");
+            let scores = predict(&engine, &shape, &data);
+            let apart = difference(&scores, &predict(&exact, &shape, &data));
+            assert!(apart > 0.0 && apart < 0.02, "{apart}");
+        }
+        Err(error) => assert!(error.message().contains("bfloat16"), "{error}"),
+    }
 }
 
 /// An array of an uncompressed or deflated `.npz` file.

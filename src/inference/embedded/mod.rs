@@ -21,6 +21,7 @@ use self::kernels::{Arena, Order, Packed, Simd};
 use self::plan::Plan;
 use super::{Backend, Precision, Predictor, TensorInfo, TensorView};
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::model::graph::{Constant, Graph};
 
 pub use run::StepTime;
@@ -128,6 +129,7 @@ impl Engine {
             let wanted = self.input.shape.iter().map(text).collect::<Vec<_>>().join(", ");
             return Err(Error::model(format!("the network takes an input of shape [{wanted}], not {shape:?}")));
         }
+        limits::Limits::default().voxels(&shape.iter().map(|&n| n as u64).collect::<Vec<_>>())?;
         if let Some((_, plan)) = lock(&self.plans).iter().find(|(known, _)| known == shape) {
             return Ok(Arc::clone(plan));
         }
@@ -140,6 +142,8 @@ impl Engine {
         let mut plans = lock(&self.plans);
         plans.truncate(PLANS - 1);
         plans.push_front((shape.to_vec(), Arc::clone(&plan)));
+        // Weights that only forgotten plans used go too.
+        lock(&self.weights.0).retain(|_, (_, packed)| Arc::strong_count(packed) > 1);
         Ok(plan)
     }
 

@@ -78,6 +78,14 @@ impl Tensor {
     }
 }
 
+/// A convolution of one tap that reads what another one has just computed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Head {
+    pub(super) windows: Windows,
+    pub(super) weights: Arc<Packed>,
+    pub(super) posts: Vec<Post>,
+}
+
 /// What a step computes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Kind {
@@ -86,6 +94,8 @@ pub(super) enum Kind {
         weights: Arc<Packed>,
         /// Where the sums of each row of the result go that a normalization needs.
         sums: Option<TensorId>,
+        /// A convolution of one tap behind this one, computed piece by piece.
+        head: Option<Head>,
     },
     Pool {
         pooling: Pooling,

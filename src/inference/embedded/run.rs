@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::kernels::{
-    Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Output, Pool, Simd, add_taken, border, copy_channels,
-    elementwise, interpolate, softmax, take, to_blocked, to_half, to_plain, values, values_mut,
+    Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Pool, Simd, add_taken, border, copy_channels,
+    elementwise, head_input, interpolate, softmax, take, to_blocked, to_half, to_plain, values, values_mut,
 };
 use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
 
@@ -99,7 +99,7 @@ impl<'a> Runner<'a> {
         let plain = if to.place == Place::Output { caller } else { &mut values_mut(split.output)[..to.values()] };
         let from = self.tensor(step.input);
         match &step.kind {
-            Kind::Convolve { .. } => self.convolve(&rest, Output::Plain(plain), epilogue),
+            Kind::Convolve { .. } => self.convolve_plain(&rest, epilogue, plain),
             Kind::ToPlain => to_plain(self.simd, Split::read(&rest, &from.range()), from.extent, plain),
             Kind::Border => border(self.plain(&rest, step.input), from.extent, plain, to.extent),
             Kind::Generic(generic) => {
@@ -123,16 +123,32 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn convolve(&self, rest: &[(usize, &[Lanes]); 3], output: Output<'_>, epilogue: Epilogue<'_>) {
-        let Kind::Convolve { windows, weights, .. } = &self.step.kind else { return };
+    fn convolution<'b>(&self, rest: &[(usize, &'b [Lanes]); 3], epilogue: Epilogue<'b>) -> Option<Convolve<'b>>
+    where
+        'a: 'b,
+    {
+        let Kind::Convolve { windows, weights, .. } = &self.step.kind else { return None };
         let from = self.tensor(self.step.input);
         let input = match from.layout {
             Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
             Layout::Half => Input::Half(values(Split::read(rest, &from.range()))),
             Layout::Plain => Input::Plain(self.plain(rest, self.step.input)),
         };
+        // With a head, the result of the convolution itself has the voxels of the step's output.
+        let to = Extent { channels: weights.outputs(), ..self.tensor(self.step.output).extent };
+        Some(Convolve::new((windows, weights), (input, from.extent, to), epilogue))
+    }
+
+    fn convolve_plain(&self, rest: &[(usize, &[Lanes]); 3], epilogue: Epilogue<'_>, output: &mut [f32]) {
+        let (Some(job), Kind::Convolve { head, .. }) = (self.convolution(rest, epilogue), &self.step.kind) else {
+            return;
+        };
+        let Some(head) = head else { return job.run_plain(None, output) };
         let to = self.tensor(self.step.output).extent;
-        Convolve::new((windows, weights), (input, from.extent, to), epilogue).run(output);
+        let (from, epilogue) =
+            (head_input(head.weights.inputs()), Epilogue { posts: &head.posts, other: None, ..epilogue });
+        let head = Convolve::new((&head.windows, &head.weights), (Input::Blocked(&[]), from, to), epilogue);
+        job.run_plain(Some(&head), output);
     }
 
     fn blocked(
@@ -148,7 +164,11 @@ impl<'a> Runner<'a> {
         let input = Split::read(rest, &source.range());
         let original: Option<&[Lanes]> = (!step.in_place).then_some(input);
         match &step.kind {
-            Kind::Convolve { .. } => self.convolve(rest, Output::Blocked(output, scratch), *epilogue),
+            Kind::Convolve { .. } => {
+                if let Some(job) = self.convolution(rest, *epilogue) {
+                    job.run(output, scratch);
+                }
+            }
             Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),
             Kind::Normalize { groups, epsilon, scale, bias, summed, .. } => {
                 let extent: Extent = if step.in_place { to } else { from };

@@ -21,7 +21,7 @@ impl Net {
 
     fn value(&mut self, shape: &[usize]) -> ValueId {
         self.0.values.push(Value { name: String::new(), shape: shape.to_vec() });
-        ValueId::new(self.0.values.len() as u32 - 1)
+        ValueId::new(u32::try_from(self.0.values.len()).unwrap() - 1)
     }
 
     fn constant(&mut self, shape: &[usize], seed: u32) -> ValueId {
@@ -134,7 +134,7 @@ fn convolution(axes: &[AxisCase], groups: usize) -> Convolution {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn convolutions_are_their_definition(

@@ -9,7 +9,9 @@ use rayon::prelude::*;
 use super::half::HALVES;
 use super::lanes::{Extent, LANES, Lanes, values};
 use super::normalize::{PARTS, row_sums};
+use super::order::Order;
 use super::post::{At, Epilogue, Post};
+use super::shared::Shared;
 use super::tile::{Finish, Kernel, Tap, Tile, half_kernels, kernels};
 use super::transpose::transpose;
 use super::weights::Packed;
@@ -25,6 +27,9 @@ const CHUNK: usize = 128;
 /// Bytes of input that the rows of a strip may need at once: half of a common second-level cache.
 const STRIP_BYTES: usize = 512 << 10;
 
+/// Blocks that the input of a head may have.
+pub(crate) const HEAD_BLOCKS: usize = 4;
+
 /// Where a convolution reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Input<'a> {
@@ -35,13 +40,46 @@ pub(crate) enum Input<'a> {
     Plain(&'a [f32]),
 }
 
-/// Where a convolution writes.
-#[derive(Debug)]
-pub(crate) enum Output<'a> {
-    /// The result, and room for the sums of each row that a normalization needs, or nothing.
-    Blocked(&'a mut [Lanes], &'a mut [Lanes]),
-    /// Without borders.
-    Plain(&'a mut [f32]),
+/// A row, and some of its voxels.
+type RowPiece = (usize, std::ops::Range<usize>);
+
+/// A result in plain layout without borders.
+struct Plain {
+    values: Shared<f32>,
+    /// Values of a channel.
+    plane: usize,
+    width: usize,
+    channels: usize,
+}
+
+/// What a unit with a plain result works in.
+struct Room {
+    /// The result of the convolution before a head.
+    middle: [[Lanes; CHUNK]; HEAD_BLOCKS],
+    group: GroupRoom,
+}
+
+/// Taps, and the result of a group.
+struct GroupRoom {
+    taps: [Tap; MAX_TAPS],
+    scratch: [[Lanes; CHUNK]; 2],
+}
+
+fn no_taps() -> [Tap; MAX_TAPS] {
+    [Tap::default(); MAX_TAPS]
+}
+
+impl Room {
+    fn new() -> Self {
+        let voxels = [Lanes::default(); CHUNK];
+        let group = GroupRoom { taps: no_taps(), scratch: [voxels; 2] };
+        Self { middle: [voxels; HEAD_BLOCKS], group }
+    }
+}
+
+/// Extent of what a head reads: a piece of a row.
+pub(crate) fn head_input(channels: usize) -> Extent {
+    Extent { channels, depth: 1, height: 1, width: CHUNK, left: 0, right: 0 }
 }
 
 /// A convolution that is ready to run.
@@ -55,62 +93,6 @@ pub(crate) struct Job<'a> {
     epilogue: Epilogue<'a>,
     /// The first operation of the epilogue, where the kernels do it.
     finish: Finish,
-}
-
-/// Start of a buffer whose disjoint parts are written by several threads.
-#[derive(Clone, Copy)]
-struct Shared<T>(*mut T, usize);
-
-// SAFETY: a `Shared` is only a pointer and a length; every use states why the part it touches has one user.
-unsafe impl<T: Send> Sync for Shared<T> {}
-
-impl<T> Shared<T> {
-    fn new(all: &mut [T]) -> Self {
-        Self(all.as_mut_ptr(), all.len())
-    }
-
-    /// Address of an element.
-    fn at(&self, start: usize) -> *mut T {
-        assert!(start < self.1, "a row lies outside its buffer");
-        self.0.wrapping_add(start)
-    }
-
-    /// # Safety
-    /// Nobody else uses these elements while the result lives, and the buffer outlives it.
-    #[expect(clippy::mut_from_ref, reason = "disjoint parts of one buffer")]
-    unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
-        assert!(start + len <= self.1, "a row lies outside its buffer");
-        // SAFETY: the range was checked; the caller vouches for exclusive use.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
-    }
-}
-
-/// In which order units of some rows follow each other: down through all planes, strip of rows after strip.
-#[derive(Debug, Clone, Copy)]
-struct Order {
-    /// Rows of a unit at most.
-    rows: usize,
-    /// Rows of a strip.
-    strip: usize,
-    depth: usize,
-    height: usize,
-}
-
-impl Order {
-    /// Units of the last strip's planes are counted as if it were whole, and may be empty.
-    fn chunks(&self) -> usize {
-        self.height.div_ceil(self.strip) * self.depth * self.strip.div_ceil(self.rows)
-    }
-
-    /// Rows (`d * height + h`) of a unit.
-    fn rows(&self, chunk: usize) -> std::ops::Range<usize> {
-        let per_plane = self.strip.div_ceil(self.rows);
-        let (strip, plane, part) = (chunk / per_plane / self.depth, chunk / per_plane % self.depth, chunk % per_plane);
-        let end = self.height.min((strip + 1) * self.strip);
-        let first = (strip * self.strip + part * self.rows).min(end);
-        let start = plane * self.height;
-        start + first..start + end.min(first + self.rows)
-    }
 }
 
 /// A run of output voxels that one pass over the taps computes.
@@ -139,26 +121,18 @@ impl<'a> Job<'a> {
         Self { windows, weights, input, from, to, epilogue, finish }
     }
 
-    /// Runs over the current rayon pool.
-    pub(crate) fn run(&self, output: Output<'_>) {
-        match output {
-            Output::Blocked(lanes, sums) => self.blocked(lanes, sums),
-            Output::Plain(plain) => self.plain(plain),
-        }
-    }
-
-    fn blocked(&self, output: &mut [Lanes], sums: &mut [Lanes]) {
+    /// Runs over the current rayon pool. `sums` is room for the sums of each row that a normalization needs, or empty.
+    pub(crate) fn run(&self, output: &mut [Lanes], sums: &mut [Lanes]) {
         let (groups, order) = (self.weights.groups(), self.order());
         let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
         let (shared, summed) = (Shared::new(output), !sums.is_empty());
         let sums = Shared::new(sums);
-        (0..groups * chunks).into_par_iter().for_each(|unit| {
+        (0..groups * chunks).into_par_iter().for_each_init(no_taps, |taps, unit| {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
             let rows = order.rows(chunk);
-            let mut taps = [Tap::default(); MAX_TAPS];
             for first_channel in (0..self.weights.inputs()).step_by(LANES) {
                 for row in rows.clone() {
                     let blocks = self.weights.blocks(group);
@@ -167,12 +141,7 @@ impl<'a> Job<'a> {
                     // SAFETY: `start` and the block step address row `row` of the blocks of `group`, which lie inside
                     // the output (asserted above) and belong to this unit alone.
                     unsafe {
-                        self.sum(
-                            &Span { group, first_channel, row, columns },
-                            shared.at(start),
-                            self.to.block(),
-                            &mut taps,
-                        );
+                        self.sum(&Span { group, first_channel, row, columns }, shared.at(start), self.to.block(), taps);
                     }
                 }
             }
@@ -201,33 +170,68 @@ impl<'a> Job<'a> {
         inner
     }
 
-    fn plain(&self, output: &mut [f32]) {
-        let (groups, row_chunks) = (self.weights.groups(), self.to.width.div_ceil(CHUNK));
-        let (channels, plane) = (self.to.channels, self.to.voxels());
-        assert!(channels * plane <= output.len(), "the output is smaller than its extent");
-        let shared = Shared::new(output);
-        (0..self.to.rows() * row_chunks).into_par_iter().for_each(|unit| {
-            let (row, chunk) = (unit / row_chunks, unit % row_chunks);
-            let columns = chunk * CHUNK..self.to.width.min((chunk + 1) * CHUNK);
-            let mut scratch = [[Lanes::default(); CHUNK]; 2];
-            let mut taps = [Tap::default(); MAX_TAPS];
-            for group in 0..groups {
-                for first_channel in (0..self.weights.inputs()).step_by(LANES) {
-                    let span = Span { group, first_channel, row, columns: columns.clone() };
-                    // SAFETY: `scratch` holds `CHUNK` voxels for each of at most two blocks of a group.
-                    unsafe { self.sum(&span, scratch.as_mut_ptr().cast(), CHUNK, &mut taps) };
-                }
-                for (block, lanes) in self.weights.blocks(group).zip(&mut scratch) {
-                    let lanes = &mut lanes[..columns.len()];
-                    self.epilogue.apply(lanes, At { block, row, column: columns.start });
-                    let first = block * LANES;
-                    transpose(self.epilogue.simd, lanes, LANES.min(channels - first), |c| {
-                        // SAFETY: these columns of the row belong to this unit alone, one channel at a time.
-                        unsafe { shared.part((first + c) * plane + row * self.to.width + columns.start, columns.len()) }
-                    });
+    /// Runs with a result in plain layout: of this convolution, or of a `head` of one tap behind it, whose input then
+    /// never leaves the cache.
+    pub(crate) fn run_plain(&self, head: Option<&Job<'_>>, output: &mut [f32]) {
+        let (order, width) = (self.order(), self.to.width);
+        let result = head.unwrap_or(self);
+        let (plane, channels) = (self.to.voxels(), result.to.channels);
+        assert!(plane * channels <= output.len(), "the output is smaller than its extent");
+        let target = Plain { values: Shared::new(output), plane, width, channels };
+        (0..order.chunks()).into_par_iter().for_each_init(Room::new, |room, chunk| {
+            for row in order.rows(chunk) {
+                for start in (0..width).step_by(CHUNK) {
+                    let columns = start..width.min(start + CHUNK);
+                    match head {
+                        Some(head) => self.behind(head, (row, columns), &target, room),
+                        None => self.piece((row, columns.clone()), (row, columns), &target, &mut room.group),
+                    }
                 }
             }
         });
+    }
+
+    /// A piece of a row, and the head's piece computed from it.
+    fn behind(&self, head: &Job<'_>, place: RowPiece, target: &Plain, room: &mut Room) {
+        assert!(self.to.blocks() <= HEAD_BLOCKS, "the input of a head is larger than its room");
+        let (row, columns) = place;
+        for group in 0..self.weights.groups() {
+            let blocks = self.weights.blocks(group);
+            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
+                let span = Span { group, first_channel, row, columns: columns.clone() };
+                let output = room.middle[blocks.start..].as_mut_ptr().cast();
+                // SAFETY: `middle` holds `CHUNK` voxels for each block of the result (asserted above).
+                unsafe { self.sum(&span, output, CHUNK, &mut room.group.taps) };
+            }
+            for block in blocks {
+                let at = At { block, row, column: columns.start };
+                self.epilogue.apply(&mut room.middle[block][..columns.len()], at);
+            }
+        }
+        let input = Input::Blocked(room.middle.as_flattened());
+        let inner = Job { input, from: head_input(self.to.channels), ..*head };
+        inner.piece((0, 0..columns.len()), (row, columns), target, &mut room.group);
+    }
+
+    /// Computes the voxels `from` and writes them to the place `to`.
+    fn piece(&self, from: RowPiece, to: RowPiece, target: &Plain, room: &mut GroupRoom) {
+        for group in 0..self.weights.groups() {
+            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
+                let span = Span { group, first_channel, row: from.0, columns: from.1.clone() };
+                // SAFETY: `scratch` holds `CHUNK` voxels for each of at most two blocks of a group.
+                unsafe { self.sum(&span, room.scratch.as_mut_ptr().cast(), CHUNK, &mut room.taps) };
+            }
+            for (block, lanes) in self.weights.blocks(group).zip(&mut room.scratch) {
+                let lanes = &mut lanes[..to.1.len()];
+                self.epilogue.apply(lanes, At { block, row: to.0, column: to.1.start });
+                let first = block * LANES;
+                transpose(self.epilogue.simd, lanes, LANES.min(target.channels - first), |c| {
+                    let start = (first + c) * target.plane + to.0 * target.width + to.1.start;
+                    // SAFETY: these columns of the row belong to this unit alone, one channel at a time.
+                    unsafe { target.values.part(start, to.1.len()) }
+                });
+            }
+        }
     }
 
     /// Rows of a unit: enough voxels to use weights well that do not stay in the cache, few enough to keep many
@@ -235,7 +239,7 @@ impl<'a> Job<'a> {
     /// still in the cache.
     fn order(&self) -> Order {
         let many = self.weights.inputs() > LANES;
-        let wanted = if many { 256_usize.div_ceil(self.to.width.max(1)) } else { 1 };
+        let wanted = if many { 256 } else { 128 } / self.to.width.clamp(1, 128);
         let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
         let rows = wanted.min(fair).clamp(1, self.to.height);
         let bytes =

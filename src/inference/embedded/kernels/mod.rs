@@ -1,4 +1,5 @@
-//! Loops over memory. What they read and write is planned in [`super::plan`]; nothing here allocates.
+//! Loops over memory. What they read and write is planned in [`super::plan`], so no buffer is allocated
+//! here.
 
 mod convolution;
 mod half;
@@ -6,16 +7,19 @@ mod lanes;
 mod layout;
 mod math;
 mod normalize;
+mod order;
 mod pool;
 mod post;
+mod shared;
 mod simd;
 mod tile;
 mod transpose;
+mod vector;
 mod weights;
 mod window;
 
-pub(super) use convolution::{Input, Job as Convolve, MAX_TAPS, Output};
-pub(super) use half::{HALVES, available as bf16_available, to_half};
+pub(super) use convolution::{HEAD_BLOCKS, Input, Job as Convolve, MAX_TAPS, head_input};
+pub(super) use half::{available as bf16_available, to_half};
 pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
 pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
 pub(super) use normalize::{Job as Normalize, scratch, softmax};

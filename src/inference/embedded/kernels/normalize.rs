@@ -1,4 +1,5 @@
 //! Normalization over space and softmax over channels.
+#![allow(clippy::needless_range_loop, reason = "loops over the lanes of several operands")]
 
 use rayon::prelude::*;
 

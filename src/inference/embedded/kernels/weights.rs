@@ -13,6 +13,7 @@ pub(crate) struct Packed {
     bias: Vec<Lanes>,
     taps: usize,
     inputs: usize,
+    outputs: usize,
     tile_blocks: usize,
     half: bool,
 }
@@ -68,7 +69,7 @@ impl Packed {
         }
         let mut start = per_channel(bias.unwrap_or_default(), 0.0);
         start.resize(blocks, Lanes::default());
-        Ok(Self { lanes, bias: start, taps, inputs, tile_blocks, half })
+        Ok(Self { lanes, bias: start, taps, inputs, outputs, tile_blocks, half })
     }
 
     /// Groups of output blocks.
@@ -104,6 +105,11 @@ impl Packed {
     /// Input channels.
     pub(crate) fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// Output channels.
+    pub(crate) fn outputs(&self) -> usize {
+        self.outputs
     }
 
     /// Bytes of the weights.

@@ -104,6 +104,19 @@ impl Windows {
         })
     }
 
+    /// Windows of a convolution of one tap over `[D, H, W]` voxels.
+    pub(crate) fn pointwise(voxels: [usize; 3]) -> Self {
+        let every = |n: usize| Axis((0..n).map(|o| vec![(0, o)]).collect());
+        Self {
+            depth: every(voxels[0]),
+            height: every(voxels[1]),
+            phases: vec![Phase { first: 0, count: voxels[2], taps: vec![(0, 0)] }],
+            input_step: 1,
+            output_step: 1,
+            kernel: [1; 3],
+        }
+    }
+
     /// Windows of a transposed convolution.
     ///
     /// # Errors
@@ -173,6 +186,9 @@ fn specs(
 ) -> Result<[Spec; 3]> {
     let (kernel, strides) = (padded(kernel, 1)?, padded(strides, 1)?);
     let (dilations, before) = (padded(dilations, 1)?, padded(before, 0)?);
+    if kernel.contains(&0) || strides.contains(&0) {
+        return Err(Error::model("a kernel or a stride is zero"));
+    }
     Ok(std::array::from_fn(|a| Spec {
         kernel: kernel[a],
         stride: strides[a],

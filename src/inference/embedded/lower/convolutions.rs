@@ -1,9 +1,12 @@
 //! Convolutions, pooling and normalization.
 
+use std::sync::Arc;
+
 use super::super::kernels::{
-    LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, padded_counts, per_channel, scratch,
+    HEAD_BLOCKS, LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, head_input, padded_counts, per_channel,
+    scratch,
 };
-use super::super::plan::{Kind, Layout, Place, TensorId};
+use super::super::plan::{Head, Kind, Layout, Place, TensorId};
 use super::{Lowering, unsupported};
 use crate::error::Result;
 use crate::model::graph::{Convolution, Layer, Pool, TransposedConvolution, ValueId};
@@ -40,9 +43,13 @@ impl Lowering<'_> {
         if taps > MAX_TAPS {
             return Err(unsupported(format!("a kernel of {taps} taps is more than {MAX_TAPS}")));
         }
-        let weight = self.operand(layer, 1)?;
-        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2)?) } else { None };
-        let few = sizes.1 <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
+        let (outputs, inputs, groups) = sizes;
+        if groups == 0 || outputs % groups != 0 || inputs % groups != 0 {
+            return Err(unsupported(format!("{groups} groups do not divide the channels")));
+        }
+        let weight = self.operand(layer, 1, outputs * (inputs / groups) * taps)?;
+        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2, outputs)?) } else { None };
+        let few = inputs <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
         // A kernel of one tap waits for memory, not for products.
         let half = self.half && !few && taps > 1;
         let (tile, values) = ((self.simd.tile_blocks(), half), (&weight.data[..], bias.map(|bias| &bias.data[..])));
@@ -60,9 +67,39 @@ impl Lowering<'_> {
         let products = weight.data.len() * voxels.iter().product::<usize>();
         let output = self.buffer(layer.output, Layout::Blocked);
         self.holders[layer.output.index()].blocked = Some(output);
-        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None }, input, output).gflop =
+        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None, head: None }, input, output).gflop =
             2e-9 * products as f64;
         Ok(())
+    }
+
+    /// Joins a convolution of one tap, the last step `index`, to the convolution that alone feeds it, so that what lies
+    /// between them is never stored. The joined step is returned.
+    pub(super) fn join_head(&mut self, index: usize) -> usize {
+        let (input, output) = (self.steps[index].input, self.steps[index].output);
+        let (from, to) = (self.tensors[input].extent, self.tensors[output].extent);
+        let readers = self.steps.iter().filter(|step| step.input == input || step.other == Some(input)).count();
+        let Some(before) = self.steps.iter().position(|step| step.output == input) else { return index };
+        let Kind::Convolve { windows, weights, .. } = &self.steps[index].kind else { return index };
+        let Kind::Convolve { sums: None, head: None, .. } = &self.steps[before].kind else { return index };
+        let pointwise = windows.kernel == [1; 3] && windows.phases.len() == 1 && from.voxels() == to.voxels();
+        let fits = self.tensors[input].layout == Layout::Blocked && from.blocks() <= HEAD_BLOCKS;
+        if !(pointwise && fits && readers == 1 && self.steps[index].other.is_none() && index + 1 == self.steps.len()) {
+            return index;
+        }
+        let piece = head_input(from.channels);
+        let voxels = [piece.depth, piece.height, piece.width];
+        let windows = Windows::pointwise(voxels);
+        let weights = Arc::clone(weights);
+        let Some(last) = self.steps.pop() else { return index };
+        let step = &mut self.steps[before];
+        step.operator = format!("{}+{}", step.operator, last.operator);
+        step.name = format!("{} {}", step.name, last.name);
+        step.gflop += last.gflop;
+        step.output = output;
+        if let Kind::Convolve { head, .. } = &mut step.kind {
+            *head = Some(Head { windows, weights, posts: last.posts });
+        }
+        before
     }
 
     /// The plain form of a value with room for borders.
@@ -82,8 +119,8 @@ impl Lowering<'_> {
 
     fn depthwise(&mut self, layer: &Layer, op: &Convolution, (from, to): ([usize; 3], [usize; 3])) -> Result<()> {
         let axes = axes((&op.kernel, &op.strides, &op.dilations, &op.pads_before), from, to)?;
-        let weight = self.operand(layer, 1)?;
         let taps: usize = op.kernel.iter().product();
+        let weight = self.operand(layer, 1, op.groups * taps)?;
         let mut kernel = [1; 3];
         kernel[3 - op.kernel.len()..].copy_from_slice(&op.kernel);
         let mut weights = Vec::new();
@@ -93,7 +130,11 @@ impl Lowering<'_> {
                 weights.extend(per_channel(&values, 0.0));
             }
         }
-        let bias = if layer.inputs.len() > 2 { self.operand(layer, 2)?.data.to_vec() } else { vec![0.0; op.groups] };
+        let bias = if layer.inputs.len() > 2 {
+            self.operand(layer, 2, op.groups)?.data.to_vec()
+        } else {
+            vec![0.0; op.groups]
+        };
         let gflop = 2e-9 * (weight.data.len() * to.iter().product::<usize>()) as f64;
         let pooling = Pooling::Depthwise { weights, bias: per_channel(&bias, 0.0), kernel };
         self.step(layer, Kind::Pool { pooling, axes }, layer.inputs[0])?.gflop = gflop;
@@ -118,9 +159,12 @@ impl Lowering<'_> {
     /// An instance normalization, or a group normalization when there are groups.
     pub(super) fn normalization(&mut self, layer: &Layer, groups: Option<usize>, epsilon: f32) -> Result<()> {
         let extent = self.extent(layer.inputs[0])?;
-        let (scale, bias) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
+        let (scale, bias) = (self.shared(layer, 1, extent.channels)?, self.shared(layer, 2, extent.channels)?);
         let scratch = self.tensor(&[scratch(extent) * LANES], Layout::Plain, Place::Arena(0));
         let groups = groups.unwrap_or(extent.channels);
+        if groups == 0 || extent.channels % groups != 0 {
+            return Err(unsupported(format!("{groups} groups do not divide {} channels", extent.channels)));
+        }
         let mut summed = false;
         if let Some(index) = self.producer(layer.inputs[0])
             && let Kind::Convolve { sums, .. } = &mut self.steps[index].kind

@@ -15,13 +15,14 @@ impl Lowering<'_> {
         match &layer.op {
             Op::Activation(function) => self.join(layer, input, Post::Activation(*function)),
             Op::Unary(function) => self.join(layer, input, Post::Unary(*function)),
-            Op::PRelu => match self.channel_values(self.operand(layer, 1)?, layer.output) {
+            Op::PRelu => match self.constant(layer.inputs[1]).and_then(|c| self.channel_values(c, layer.output)) {
                 Some(slopes) => self.join(layer, input, Post::Slope(per_channel(&slopes, 0.0))),
                 None => self.generic(layer),
             },
             Op::Binary(binary) => self.binary(layer, *binary),
             _ => {
-                let (scale, shift) = (self.shared(layer, 1)?, self.shared(layer, 2)?);
+                let channels = self.network.shape(layer.output)[1];
+                let (scale, shift) = (self.shared(layer, 1, channels)?, self.shared(layer, 2, channels)?);
                 let post = Post::Affine { scale: per_channel(&scale, 0.0), shift: per_channel(&shift, 0.0) };
                 self.join(layer, input, post)
             }

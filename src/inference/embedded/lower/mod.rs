@@ -195,13 +195,14 @@ impl<'a> Lowering<'a> {
         self.network.constants.get(&value)
     }
 
-    /// The constant operand at `index` of a layer.
-    fn operand(&self, layer: &Layer, index: usize) -> Result<&'a Constant> {
-        layer
-            .inputs
-            .get(index)
-            .and_then(|&id| self.network.constants.get(&id))
-            .ok_or_else(|| unsupported(format!("operand {index} is not a constant")))
+    /// The constant operand at `index` of a layer, of `len` values: kernels rely on that.
+    fn operand(&self, layer: &Layer, index: usize, len: usize) -> Result<&'a Constant> {
+        let constant = layer.inputs.get(index).and_then(|&id| self.constant(id));
+        let constant = constant.ok_or_else(|| unsupported(format!("operand {index} is not a constant")))?;
+        if constant.data.len() == len {
+            return Ok(constant);
+        }
+        Err(Error::model(format!("operand {index} holds {} values, not {len}", constant.data.len())))
     }
 
     fn tensor(&mut self, shape: &[usize], layout: Layout, place: Place) -> TensorId {
@@ -298,6 +299,7 @@ impl<'a> Lowering<'a> {
     fn deliver(&mut self, output: ValueId) -> Result<()> {
         let shape = self.network.shape(output).to_vec();
         if let Some(index) = self.producer(output).filter(|&i| matches!(self.steps[i].kind, Kind::Convolve { .. })) {
+            let index = self.join_head(index);
             let tensor = self.steps[index].output;
             self.tensors[tensor].layout = Layout::Plain;
             self.tensors[tensor].place = Place::Output;
@@ -326,8 +328,8 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Constants that are needed for the lifetime of a plan.
-    fn shared(&self, layer: &Layer, index: usize) -> Result<Arc<Vec<f32>>> {
-        Ok(Arc::clone(&self.operand(layer, index)?.data))
+    /// As [`Lowering::operand`], for the lifetime of a plan.
+    fn shared(&self, layer: &Layer, index: usize, len: usize) -> Result<Arc<Vec<f32>>> {
+        Ok(Arc::clone(&self.operand(layer, index, len)?.data))
     }
 }

@@ -1,0 +1,30 @@
+//! One buffer that several threads write.
+#![expect(unsafe_code, reason = "disjoint parts of one buffer")]
+
+/// Start of a buffer whose disjoint parts are written by several threads.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<T>(*mut T, usize);
+
+// SAFETY: a `Shared` is only a pointer and a length; every use states why the part it touches has one user.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    pub(super) fn new(all: &mut [T]) -> Self {
+        Self(all.as_mut_ptr(), all.len())
+    }
+
+    /// Address of an element.
+    pub(super) fn at(&self, start: usize) -> *mut T {
+        assert!(start < self.1, "a row lies outside its buffer");
+        self.0.wrapping_add(start)
+    }
+
+    /// # Safety
+    /// Nobody else uses these elements while the result lives, and the buffer outlives it.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts of one buffer")]
+    pub(super) unsafe fn part(&self, start: usize, len: usize) -> &mut [T] {
+        assert!(start + len <= self.1, "a row lies outside its buffer");
+        // SAFETY: the range was checked; the caller vouches for exclusive use.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
