@@ -11,12 +11,16 @@
 //! ```
 
 mod data_type;
+#[cfg(feature = "dicom")]
+pub mod dicom;
 mod nifti;
 mod sniff;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "dicom")]
+use crate::error::Error;
 use crate::error::{Result, Warning};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, Orientation};
@@ -34,6 +38,9 @@ pub struct ReadOptions {
     pub volume: Option<usize>,
     /// The orientation that the user vouches for where the file does not say (no sform, no qform).
     pub assume_orientation: Option<Orientation>,
+    /// Which series of a folder of DICOM files that holds several: a Series Instance UID, a description or the number
+    /// of the row that a scan of the folder gives it.
+    pub series: Option<String>,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -56,6 +63,13 @@ impl ReadOptions {
     #[must_use]
     pub fn with_assume_orientation(mut self, orientation: Option<Orientation>) -> Self {
         self.assume_orientation = orientation;
+        self
+    }
+
+    /// Sets [`ReadOptions::series`].
+    #[must_use]
+    pub fn with_series(mut self, series: Option<String>) -> Self {
+        self.series = series;
         self
     }
 
@@ -110,6 +124,8 @@ pub enum Format {
     Nifti1,
     /// NIfTI-2, a single file or a pair.
     Nifti2,
+    /// A DICOM series: a folder of slices, or a file that holds several.
+    Dicom,
 }
 
 /// Which transform of a file placed its voxels.
@@ -119,6 +135,8 @@ pub enum Form {
     Sform,
     /// The qform: a rotation, spacings and an offset.
     Qform,
+    /// Position and orientation of each image plane (DICOM).
+    Planes,
     /// None: the file does not say where left and right are.
     None,
 }
@@ -200,7 +218,11 @@ pub struct LabelStudy {
 /// [`crate::ErrorKind::Unsupported`] for another format, with the way to convert it; [`crate::ErrorKind::Limit`] when
 /// the header promises more than the limits allow. Missing voxels are a warning here.
 pub fn probe(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Probe> {
-    Ok(open(path.as_ref(), options)?.probe())
+    match open(path.as_ref(), options)? {
+        Opened::Nifti(file) => Ok(file.probe()),
+        #[cfg(feature = "dicom")]
+        Opened::Dicom(triage) => triage.probe(options.series.as_deref()),
+    }
 }
 
 /// Reads a volume of intensities as `f32`.
@@ -217,7 +239,11 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study> {
 /// # Errors
 /// As [`read`].
 pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study<T>> {
-    open(path.as_ref(), options)?.study(options)
+    match open(path.as_ref(), options)? {
+        Opened::Nifti(file) => file.study(options),
+        #[cfg(feature = "dicom")]
+        Opened::Dicom(triage) => triage.read_as(options),
+    }
 }
 
 /// Reads label ids, exactly, with their names where a header extension has them.
@@ -225,10 +251,25 @@ pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Resu
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
-    open(path.as_ref(), options)?.labels(options)
+    match open(path.as_ref(), options)? {
+        Opened::Nifti(file) => file.labels(options),
+        #[cfg(feature = "dicom")]
+        Opened::Dicom(triage) => Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path)),
+    }
 }
 
-fn open(path: &Path, options: &ReadOptions) -> Result<nifti::Nifti> {
+/// A file, or a folder of files, of a format that is read.
+enum Opened {
+    Nifti(nifti::Nifti),
+    #[cfg(feature = "dicom")]
+    Dicom(Box<dicom::Triage>),
+}
+
+fn open(path: &Path, options: &ReadOptions) -> Result<Opened> {
+    #[cfg(feature = "dicom")]
+    if fs::is_dir(path) {
+        return dicom::open(path, &options.limits).map(|triage| Opened::Dicom(Box::new(triage)));
+    }
     let (header_path, voxel_file) = nifti::header_of(path);
     let mut content = fs::content(&header_path)?;
     let mut head = Vec::new();
@@ -236,6 +277,10 @@ fn open(path: &Path, options: &ReadOptions) -> Result<nifti::Nifti> {
         .take(sniff::HEAD as u64)
         .read_to_end(&mut head)
         .map_err(|e| fs::unreadable(&header_path, e))?;
+    #[cfg(feature = "dicom")]
+    if !content.gzip && dicom::is_dicom(&head) {
+        return dicom::open(path, &options.limits).map(|triage| Opened::Dicom(Box::new(triage)));
+    }
     sniff::check_foreign(&head, &header_path)?;
-    nifti::Nifti::open(&header_path, voxel_file, head, content, options)
+    nifti::Nifti::open(&header_path, voxel_file, head, content, options).map(Opened::Nifti)
 }

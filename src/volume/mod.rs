@@ -10,5 +10,5 @@ mod source;
 mod volume;
 
 pub use label_map::{Label, LabelMap, LabelTable, TermCode};
-pub use source::{NiftiSource, Source, SourceKind};
+pub use source::{DicomAttribute, DicomSlice, DicomSource, NiftiSource, Source, SourceKind};
 pub use volume::Volume;

@@ -34,6 +34,8 @@ pub enum SourceKind {
     Memory,
     /// A NIfTI-1 or NIfTI-2 file.
     Nifti(NiftiSource),
+    /// Slices of a DICOM series.
+    Dicom(Box<DicomSource>),
 }
 
 /// The raw header of a NIfTI file and its extensions.
@@ -45,4 +47,73 @@ pub struct NiftiSource {
     pub big_endian: bool,
     /// Header extensions: code and content (without the 8 bytes of size and code, padding kept).
     pub extensions: Vec<(i32, Vec<u8>)>,
+}
+
+/// What an object derived from a DICOM series refers to and repeats.
+///
+/// Attributes of the patient are kept for writers; neither `Debug` nor anything else prints them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DicomSource {
+    /// Study Instance UID.
+    pub study_uid: String,
+    /// Series Instance UID.
+    pub series_uid: String,
+    /// Frame of Reference UID; empty when the file has none.
+    pub frame_of_reference_uid: String,
+    /// Modality, such as `MR`.
+    pub modality: String,
+    /// True when low values are meant to be shown bright (MONOCHROME1); the samples are as stored.
+    pub monochrome1: bool,
+    /// The stored value of samples outside the image, where the file names one.
+    pub padding: Option<i64>,
+    /// The slices along k.
+    pub slices: Vec<DicomSlice>,
+    /// Patient and study attributes as stored, in ascending order of tag.
+    pub attributes: Vec<DicomAttribute>,
+}
+
+/// Where one slice of a volume came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DicomSlice {
+    /// The file.
+    pub path: PathBuf,
+    /// SOP Class UID.
+    pub sop_class_uid: String,
+    /// SOP Instance UID.
+    pub sop_instance_uid: String,
+    /// Frame within a multi-frame file, from 1.
+    pub frame: Option<usize>,
+    /// ImagePositionPatient as the file writes it.
+    pub position: String,
+    /// ImageOrientationPatient as the file writes it.
+    pub orientation: String,
+}
+
+/// One element of a data set.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DicomAttribute {
+    /// `group << 16 | element`.
+    pub tag: u32,
+    /// The value's bytes as stored.
+    pub value: Vec<u8>,
+}
+
+impl std::fmt::Debug for DicomAttribute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "({:04X},{:04X}) {} bytes", self.tag >> 16, self.tag & 0xffff, self.value.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_holds_no_patient_attribute() {
+        let attribute = DicomAttribute { tag: 0x0010_0010, value: b"Doe^Jane".to_vec() };
+        assert_eq!(format!("{attribute:?}"), "(0010,0010) 8 bytes");
+    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
+#[cfg(feature = "dicom")]
+mod dicom;
 mod nifti;
 mod nifti_write;
 mod support;

@@ -52,7 +52,7 @@ pub(super) struct NewHeader {
 pub(super) fn build(grid: &Grid, source: &Source, data_type: DataType, meaning: &Meaning) -> Result<NewHeader> {
     let nifti = match &source.kind {
         SourceKind::Nifti(nifti) => Some(nifti),
-        SourceKind::Memory => None,
+        _ => None,
     };
     let old = nifti.map(parse).transpose()?;
     let same = grid.shape() == source.grid.shape() && grid.corner_distance_mm(&source.grid) <= SAME_GRID_MM;

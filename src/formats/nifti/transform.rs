@@ -83,7 +83,7 @@ pub(super) fn place(
             warn_spacing(header, &grid, warnings);
         }
         Form::Qform => warn_replaced_spacing(header, warnings),
-        Form::None => (),
+        Form::None | Form::Planes => (),
     }
     if let Some(assumed) = assumed.filter(|&assumed| form != Form::None && assumed != grid.orientation()) {
         let message = format!("the file itself says {}; {assumed} is not assumed", grid.orientation());

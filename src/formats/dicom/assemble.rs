@@ -1,0 +1,178 @@
+//! From a stack to voxels.
+
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::instance::{Content, Instance};
+use super::part10::DicomFile;
+use super::pixels::{self, Frames};
+use super::plane::{Layout, Plane};
+use super::series::PlaneId;
+use super::stack::Stack;
+use super::tags;
+use crate::error::{Error, Result};
+use crate::formats::{Form, Format, Probe, Sample};
+use crate::geometry::Grid;
+use crate::limits::{self, Limits};
+use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
+
+impl Stack {
+    /// Volumes at the same place.
+    pub(super) fn volumes(&self) -> usize {
+        self.slices.first().map_or(0, Vec::len)
+    }
+
+    fn first<'a>(&self, instances: &'a [Instance]) -> Option<(&'a Plane, &'a Instance)> {
+        self.slices.first()?.first()?.of(instances)
+    }
+
+    /// Where the voxels are.
+    pub(super) fn grid(&self, instances: &[Instance]) -> Option<Grid> {
+        let (_, instance) = self.first(instances)?;
+        let (rows, columns) = plane_size(instance)?;
+        Grid::new([columns, rows, self.slices.len()], self.affine).ok()
+    }
+
+    /// What the headers say.
+    pub(super) fn probe(&self, instances: &[Instance], path: PathBuf) -> Result<Probe> {
+        let lost = || Error::internal("a stack has no first plane");
+        let (_, instance) = self.first(instances).ok_or_else(lost)?;
+        let grid = self.grid(instances).ok_or_else(lost)?;
+        let format = instance.format.ok_or_else(lost)?;
+        let mut shape: Vec<u64> = grid.shape().iter().map(|&n| n as u64).collect();
+        if self.volumes() > 1 {
+            shape.push(self.volumes() as u64);
+        }
+        Ok(Probe {
+            path,
+            voxel_file: None,
+            format: Format::Dicom,
+            gzip: false,
+            big_endian: instance.syntax.encoding.big_endian,
+            shape,
+            grid,
+            form: Form::Planes,
+            sform_code: 0,
+            qform_code: 0,
+            data_type: format.data_type(),
+            scaling: self.scaling(instances),
+            units: ("mm", "unknown"),
+            intent: String::new(),
+            intent_name: String::new(),
+            description: instance.description.clone(),
+            extensions: Vec::new(),
+            warnings: self.warnings.clone(),
+        })
+    }
+
+    /// Slope and intercept where all planes have the same and it does something.
+    fn scaling(&self, instances: &[Instance]) -> Option<(f64, f64)> {
+        let (first, _) = self.first(instances)?;
+        let mut planes = self.slices.iter().flatten().filter_map(|id| id.of(instances));
+        let is_one = planes.all(|(plane, _)| plane.rescale == first.rescale);
+        Some(first.rescale).filter(|&rescale| is_one && rescale != (1.0, 0.0))
+    }
+
+    /// The samples of volume `time`, i fastest, after slope and intercept of each plane.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Malformed`] when a file cannot be read or decoded, or is not what it was when it was
+    /// scanned; [`crate::ErrorKind::Limit`] when the memory cannot be had.
+    pub(super) fn voxels<T: Sample>(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<Vec<T>> {
+        let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
+        let [columns, rows, slices] = grid.shape();
+        limits.voxels(&[columns as u64, rows as u64, slices as u64])?;
+        limits.bytes((grid.voxels() * size_of::<T>()) as u64, "the volume")?;
+        let mut data = limits::zeroed::<T>(grid.voxels(), "the volume")?;
+        let planes = self.slices.iter().filter_map(|times| times.get(time));
+        let mut jobs: Vec<_> = planes
+            .zip(data.chunks_mut(columns * rows))
+            .filter_map(|(id, out)| id.of(instances).map(|(plane, _)| Job { id: *id, plane, out }))
+            .collect();
+        jobs.sort_by_key(|job| (job.id.file, job.plane.frame));
+        let mut files: Vec<&mut [Job<'_, T>]> = jobs.chunk_by_mut(|a, b| a.id.file == b.id.file).collect();
+        files.par_iter_mut().try_for_each(|jobs| match instances.get(jobs[0].id.file) {
+            Some(instance) => read_planes(instance, jobs, limits),
+            None => Err(Error::internal("a plane has no file")),
+        })?;
+        Ok(data)
+    }
+
+    /// What a writer needs to refer to the slices of volume `time`.
+    ///
+    /// # Errors
+    /// As [`Stack::voxels`].
+    pub(super) fn source(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<DicomSource> {
+        let (_, first) = self.first(instances).ok_or_else(|| Error::internal("a stack has no first plane"))?;
+        let file = DicomFile::open(&first.path, limits)?.ok_or_else(|| changed(first))?;
+        let header = file.parse().data_set;
+        let inherited = tags::INHERITED.iter().filter_map(|&tag| header.get(tag));
+        let attributes =
+            inherited.map(|element| DicomAttribute { tag: element.tag, value: element.bytes.to_vec() }).collect();
+        let slices = self.slices.iter().filter_map(|times| times.get(time)?.of(instances));
+        let padding = header.get(tags::PIXEL_PADDING_VALUE).and_then(|_| header.unsigned(tags::PIXEL_PADDING_VALUE));
+        Ok(DicomSource {
+            study_uid: first.study.clone(),
+            series_uid: first.series.clone(),
+            frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
+            modality: first.modality.clone(),
+            monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
+            padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
+            slices: slices
+                .map(|(plane, instance)| DicomSlice {
+                    path: instance.path.clone(),
+                    sop_class_uid: instance.sop_class.clone(),
+                    sop_instance_uid: instance.sop_instance.clone(),
+                    frame: (instance.format.is_some_and(|format| format.frames > 1)).then_some(plane.frame + 1),
+                    position: plane.position_text.clone(),
+                    orientation: plane.orientation_text.clone(),
+                })
+                .collect(),
+            attributes,
+        })
+    }
+}
+
+/// Rows and columns of a plane: those of a tile where the image is a mosaic.
+fn plane_size(instance: &Instance) -> Option<(usize, usize)> {
+    match &instance.content {
+        Content::Planes(_, Layout::Mosaic(tiling)) => Some((tiling.rows, tiling.columns)),
+        _ => instance.format.map(|format| (format.rows as usize, format.columns as usize)),
+    }
+}
+
+struct Job<'a, T> {
+    id: PlaneId,
+    plane: &'a Plane,
+    out: &'a mut [T],
+}
+
+fn changed(instance: &Instance) -> Error {
+    Error::malformed("the file changed after the folder was scanned").at(&instance.path)
+}
+
+/// Reads the planes that one file holds; frames are decoded in parallel, each once.
+fn read_planes<T: Sample>(instance: &Instance, jobs: &mut [Job<'_, T>], limits: &Limits) -> Result<()> {
+    let expected = instance.format.ok_or_else(|| changed(instance))?;
+    let file = DicomFile::open_whole(&instance.path, expected.bytes(), limits)?;
+    let frames = Frames::of(&file, limits)?;
+    if frames.format != expected {
+        return Err(changed(instance));
+    }
+    let mut by_frame: Vec<&mut [Job<'_, T>]> = jobs.chunk_by_mut(|a, b| a.plane.frame == b.plane.frame).collect();
+    by_frame.par_iter_mut().try_for_each(|jobs| {
+        let frame = frames.decode(jobs[0].plane.frame).map_err(|e| e.at(&instance.path))?;
+        for job in jobs.iter_mut() {
+            let (slope, intercept) = job.plane.rescale;
+            let scaled = |value: f64| T::from_f64(value * slope + intercept);
+            match (&instance.content, job.plane.tile) {
+                (Content::Planes(_, Layout::Mosaic(tiling)), Some(tile)) => {
+                    pixels::convert(&frame, expected, tiling.runs(tile), job.out, scaled);
+                }
+                _ => pixels::convert(&frame, expected, std::iter::once(0..expected.samples()), job.out, scaled),
+            }
+        }
+        Ok(())
+    })
+}
