@@ -4,6 +4,12 @@
 
 #[cfg(feature = "dicom")]
 mod dicom;
+#[cfg(feature = "dicom")]
+mod dicom_damage;
+#[cfg(feature = "dicom")]
+mod dicom_made;
+#[cfg(feature = "dicom")]
+mod dicom_writer;
 mod nifti;
 mod nifti_write;
 mod support;

@@ -88,7 +88,10 @@ fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
 
 fn jpeg_ls(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
     let side = |n: usize| u32::try_from(n).map_err(|e| e.to_string());
-    let (samples, _, _) = jpegls::decode(data, side(wanted.columns)?, side(wanted.rows)?).map_err(|e| e.to_string())?;
+    // Some streams lack the marker that ends them, without which the decoder refuses them.
+    let ended = [data, &[0xff, 0xd9]].concat();
+    let (samples, _, _) =
+        jpegls::decode(&ended, side(wanted.columns)?, side(wanted.rows)?).map_err(|e| e.to_string())?;
     Ok(Frame::Words(samples))
 }
 

@@ -21,7 +21,6 @@ pub(super) struct Instance {
     pub(super) series_number: Option<i64>,
     pub(super) description: String,
     pub(super) modality: String,
-    pub(super) manufacturer: String,
     pub(super) image_type: String,
     pub(super) sop_class: String,
     pub(super) sop_instance: String,
@@ -58,10 +57,7 @@ fn read(file: &DicomFile) -> Instance {
     let content = if file.is_directory {
         Content::Directory(referenced(data_set).unwrap_or_default())
     } else if data_set.get(tags::ROWS).is_none() || is_segmentation(data_set) {
-        match fault {
-            Some(message) if data_set.get(tags::MODALITY).is_none() => Content::Refused(message),
-            _ => Content::NoImage,
-        }
+        fault.map_or(Content::NoImage, Content::Refused)
     } else {
         let planes = match (parsed.samples, fault) {
             (Some(samples), _) if samples.tag != tags::PIXEL_DATA => {
@@ -85,7 +81,6 @@ fn read(file: &DicomFile) -> Instance {
         series_number: data_set.integer(tags::SERIES_NUMBER),
         description: data_set.string(tags::SERIES_DESCRIPTION),
         modality: data_set.string(tags::MODALITY),
-        manufacturer: data_set.string(tags::MANUFACTURER),
         image_type: data_set.string(tags::IMAGE_TYPE),
         sop_class: data_set.string(tags::SOP_CLASS),
         sop_instance: data_set.string(tags::SOP_INSTANCE),

@@ -69,7 +69,7 @@ impl Triage {
         let rows: Vec<&SeriesSummary> = match series {
             Some(series) => self.named(series.trim())?,
             None => {
-                let images: Vec<_> = self.series.iter().filter(|row| !row.shape.is_empty()).collect();
+                let images: Vec<_> = self.series.iter().filter(|row| row.kind.is_image()).collect();
                 let primary: Vec<_> = images.iter().copied().filter(|row| row.kind.is_primary()).collect();
                 if primary.is_empty() { images } else { primary }
             }

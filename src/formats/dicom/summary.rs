@@ -49,6 +49,7 @@ impl SeriesKind {
         match (instance.modality.as_str(), &instance.content) {
             ("RTSTRUCT", _) => Self::Structures,
             (_, Content::NoImage | Content::Directory(_)) => Self::Document,
+            ("RTPLAN" | "RTRECORD" | "SR" | "PR" | "KO" | "REG" | "RWV" | "DOC" | "PLAN", _) => Self::Document,
             _ if class.starts_with("1.2.840.10008.5.1.4.1.1.7") => Self::SecondaryCapture,
             ("RTDOSE", _) => Self::Dose,
             ("CR" | "DX" | "DR" | "MG" | "PX" | "IO" | "RG" | "RTIMAGE", _) => Self::Radiograph,
@@ -58,6 +59,11 @@ impl SeriesKind {
             (_, Content::Planes(_, Layout::Single)) => Self::Volume,
             (_, Content::Refused(_)) => Self::Image,
         }
+    }
+
+    /// True for whatever has samples of its own.
+    pub(super) fn is_image(self) -> bool {
+        !matches!(self, Self::Segmentation | Self::Structures | Self::Document)
     }
 
     /// True for what is usually wanted when a folder is read: not a survey, a screenshot or a projection.

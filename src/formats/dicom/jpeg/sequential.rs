@@ -70,8 +70,8 @@ fn coefficients(
             (_, 0) => break,
             _ => {
                 n += run;
-                let value = bits.difference(category);
-                *block.get_mut(*ZIGZAG.get(n)?)? = value as f32 * f32::from(quantization[n]);
+                let place = *ZIGZAG.get(n)?;
+                block[place] = bits.difference(category) as f32 * f32::from(quantization[n]);
                 n += 1;
             }
         }
