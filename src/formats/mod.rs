@@ -260,15 +260,15 @@ pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Labe
 
 /// A file, or a folder of files, of a format that is read.
 enum Opened {
-    Nifti(nifti::Nifti),
+    Nifti(Box<nifti::Nifti>),
     #[cfg(feature = "dicom")]
-    Dicom(Box<dicom::Triage>),
+    Dicom(dicom::Triage),
 }
 
 fn open(path: &Path, options: &ReadOptions) -> Result<Opened> {
     #[cfg(feature = "dicom")]
     if fs::is_dir(path) {
-        return dicom::open(path, &options.limits).map(|triage| Opened::Dicom(Box::new(triage)));
+        return dicom::open(path, &options.limits).map(Opened::Dicom);
     }
     let (header_path, voxel_file) = nifti::header_of(path);
     let mut content = fs::content(&header_path)?;
@@ -279,8 +279,8 @@ fn open(path: &Path, options: &ReadOptions) -> Result<Opened> {
         .map_err(|e| fs::unreadable(&header_path, e))?;
     #[cfg(feature = "dicom")]
     if !content.gzip && dicom::is_dicom(&head) {
-        return dicom::open(path, &options.limits).map(|triage| Opened::Dicom(Box::new(triage)));
+        return dicom::open(path, &options.limits).map(Opened::Dicom);
     }
     sniff::check_foreign(&head, &header_path)?;
-    nifti::Nifti::open(&header_path, voxel_file, head, content, options).map(Opened::Nifti)
+    nifti::Nifti::open(&header_path, voxel_file, head, content, options).map(|file| Opened::Nifti(Box::new(file)))
 }

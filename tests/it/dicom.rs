@@ -1,4 +1,5 @@
 //! DICOM against `expected.json`: what pydicom, dcm2niix, SimpleITK and nibabel make of 140 folders and files.
+#![allow(clippy::cast_possible_truncation, reason = "lengths are small whole numbers")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Damaged DICOM files: whatever happens to their bytes, there is an answer, soon and within the memory allowed.
+#![allow(clippy::cast_possible_truncation, reason = "remainders are small")]
 #![allow(unsafe_code, reason = "a global allocator that watches the largest request")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

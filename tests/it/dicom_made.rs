@@ -1,4 +1,5 @@
 //! DICOM folders that the tests write themselves: each has one oddity, and a value or a refusal that follows from it.
+#![allow(clippy::cast_possible_truncation, reason = "values are small")]
 
 use std::path::Path;
 

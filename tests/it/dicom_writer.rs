@@ -1,4 +1,5 @@
 //! Writes small DICOM files for tests, straight from PS3.5 and PS3.10.
+#![allow(clippy::cast_possible_truncation, reason = "small made-up numbers")]
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@
 mod assemble;
 mod codecs;
 mod data_set;
+mod encoding;
 mod instance;
 mod jpeg;
 mod mosaic;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::DeflateDecoder;
 
-use super::data_set::{self, Encoding, Fault, Parsed};
+use super::encoding::{self, Encoding, Fault, Parsed};
 use super::tags;
 use super::transfer_syntax::{self, TransferSyntax};
 use crate::error::{Error, Result};
@@ -123,7 +123,7 @@ impl DicomFile {
     }
 
     pub(super) fn parse(&self) -> Parsed<'_> {
-        data_set::parse(self.bytes(), self.syntax.encoding)
+        encoding::parse(self.bytes(), self.syntax.encoding)
     }
 
     /// Bytes of the whole data set; `None` for a deflated one that was read in part.
@@ -150,13 +150,13 @@ impl Start {
     fn of(bytes: &[u8]) -> Option<Self> {
         let has_preamble = bytes.get(PREAMBLE..PREAMBLE + 4) == Some(b"DICM");
         let offset = if has_preamble { PREAMBLE + 4 } else { 0 };
-        let (meta, len) = data_set::parse_meta(&bytes[offset..]);
+        let (meta, len) = encoding::parse_meta(&bytes[offset..]);
         let body = offset + len;
         let guess = guess_encoding(bytes.get(body..).unwrap_or_default(), has_preamble || len > 0);
         if !has_preamble && len == 0 && guess.is_none() {
             return None;
         }
-        let uid = meta.string(tags::TRANSFER_SYNTAX);
+        let uid = meta.string(tags::TRANSFER_SYNTAX).escape_debug().to_string();
         let known = transfer_syntax::find(&uid);
         let encoding = match (known, guess) {
             (Some(syntax), _) if syntax.is_deflated() => Encoding::EXPLICIT,

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::codecs::{self, Frame, Wanted};
-use super::data_set::{self, DataSet};
+use super::data_set::DataSet;
+use super::encoding::{self, Encoding};
 use super::part10::DicomFile;
 use super::rle;
 use super::tags;
@@ -37,7 +38,7 @@ impl PixelFormat {
         let samples = data_set.unsigned(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         let photometric = data_set.string(tags::PHOTOMETRIC);
         if samples != 1 || photometric.starts_with("PALETTE") {
-            return Err(format!("it is a color image ({samples} samples per pixel, {photometric}), not intensities"));
+            return Err(format!("it is a color image ({samples} samples per pixel, {photometric:?}), not intensities"));
         }
         let (rows, columns) = (unsigned(tags::ROWS, "Rows")?, unsigned(tags::COLUMNS, "Columns")?);
         let allocated = unsigned(tags::BITS_ALLOCATED, "BitsAllocated")?;
@@ -147,7 +148,9 @@ impl<'a> Frames<'a> {
                 let message = format!("the samples are not in fragments, as {} requires", file.syntax.name());
                 return Err(Error::malformed(message));
             }
-            (None, codec) => Source::Compressed(codec, compressed(value, codec, format, &parsed.data_set, big_endian)?),
+            (None, codec) => {
+                Source::Compressed(codec, compressed(value, codec, format, &parsed.data_set, file.syntax.encoding)?)
+            }
         };
         Ok(Self { format, big_endian, source })
     }
@@ -214,9 +217,9 @@ fn compressed<'a>(
     codec: Codec,
     format: PixelFormat,
     data_set: &DataSet<'_>,
-    big_endian: bool,
+    encoding: Encoding,
 ) -> Result<Vec<Vec<&'a [u8]>>> {
-    let fragments = data_set::fragments(value, big_endian)
+    let fragments = encoding::fragments(value, encoding)
         .map_err(|fault| Error::malformed(format!("the pixel data: {}", fault.message(value.len() as u64))))?;
     let Some((table, fragments)) = fragments.split_first() else {
         return Err(Error::malformed("the pixel data is empty"));
@@ -235,7 +238,7 @@ fn compressed<'a>(
     } else if frames == 1 {
         vec![0]
     } else {
-        starts_by_table(table, data_set, fragments, big_endian)
+        starts_by_table(table, data_set, fragments, encoding)
             .filter(|starts| starts.len() == frames)
             .unwrap_or_else(|| starts_by_content(fragments, codec))
     };
@@ -250,14 +253,15 @@ fn compressed<'a>(
 }
 
 /// The first fragment of each frame by the basic (32-bit) or extended (64-bit) offset table (PS3.5, A.4).
-fn starts_by_table(table: &[u8], data_set: &DataSet<'_>, fragments: &[&[u8]], big_endian: bool) -> Option<Vec<usize>> {
-    let word = |bytes: &[u8]| {
-        let fold = |v: u64, &b: &u8| v << 8 | u64::from(b);
-        if big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
-    };
+fn starts_by_table(
+    table: &[u8],
+    data_set: &DataSet<'_>,
+    fragments: &[&[u8]],
+    encoding: Encoding,
+) -> Option<Vec<usize>> {
     let offsets: Vec<u64> = match data_set.get(tags::EXTENDED_OFFSETS) {
-        Some(extended) if table.is_empty() => extended.bytes.chunks_exact(8).map(word).collect(),
-        _ => table.chunks_exact(4).map(word).collect(),
+        Some(extended) if table.is_empty() => extended.bytes.as_chunks().0.iter().map(|&b| encoding.u64(b)).collect(),
+        _ => table.as_chunks().0.iter().map(|&b| encoding.u32(b).into()).collect(),
     };
     let mut at = 0;
     let mut places = Vec::with_capacity(fragments.len());

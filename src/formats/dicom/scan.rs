@@ -124,6 +124,6 @@ fn follow(instances: &[Instance], seen: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBu
 fn why_not(instance: &Instance) -> String {
     match &instance.content {
         Content::Refused(reason) => reason.clone(),
-        _ => format!("it holds no image ({})", if instance.modality.is_empty() { "?" } else { &instance.modality }),
+        _ => format!("it holds no image (modality {:?})", instance.modality),
     }
 }

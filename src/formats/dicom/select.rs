@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::instance::{self, Content};
 use super::part10;
-use super::plane::Layout;
 use super::scan::{self, Triage};
 use super::summary::SeriesSummary;
 use crate::error::{Error, Result, Warning};
@@ -29,14 +28,15 @@ pub(in crate::formats) fn open(path: &Path, limits: &Limits) -> Result<Triage> {
     let triage = scan::scan(path, limits)?;
     if let [instance] = triage.instances.as_slice()
         && !fs::is_dir(path)
-        && let Content::Planes(planes, Layout::Single) = &instance.content
+        && let Content::Planes(planes, _) = &instance.content
         && planes.len() == 1
     {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let others = fs::list(folder)?.iter().filter(|other| is_sibling(other, instance, limits)).count();
         if others > 0 {
             let message = format!("this is one of {} slices of a series in {}", others + 1, folder.display());
-            let hint = format!("give the folder, with --series {} if it holds several", instance.series);
+            let series = instance.series.escape_debug();
+            let hint = format!("give the folder, with --series {series} if it holds several");
             return Err(Error::usage(message).at(path).hint(hint));
         }
     }
@@ -163,7 +163,7 @@ fn chosen_volume(volumes: usize, chosen: Option<usize>) -> Result<usize> {
 
 fn name(row: &SeriesSummary) -> String {
     let description = if row.description.is_empty() { &row.series_uid } else { &row.description };
-    format!("series {} ({description})", row.number)
+    format!("series {} ({description:?})", row.number)
 }
 
 /// The rows, one a line.
@@ -171,7 +171,7 @@ fn listing(rows: &[&SeriesSummary]) -> String {
     let line = |row: &&SeriesSummary| {
         let shape = row.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
         let state = row.refusal.as_ref().map_or_else(String::new, |reason| format!(", refused: {reason}"));
-        format!("\n  {}: {} {} {shape}{state}", row.number, row.modality, row.description)
+        format!("\n  {}: {:?} {:?} {shape}{state}", row.number, row.modality, row.description)
     };
     let mut text: String = rows.iter().take(LISTED).map(line).collect();
     if rows.len() > LISTED {

@@ -35,6 +35,9 @@ pub(super) enum Group {
     Other(Vec<usize>),
 }
 
+/// Row direction, column direction and the planes along them.
+type Oriented = (Vector, Vector, Vec<PlaneId>);
+
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'a> {
     study: &'a str,
@@ -50,7 +53,7 @@ struct Key<'a> {
 /// Groups planes by series, object class, size, orientation and what else separates volumes; and files without planes by
 /// series and reason.
 pub(super) fn group(instances: &[Instance]) -> Vec<Group> {
-    let mut groups: BTreeMap<Key<'_>, (Vec<(Vector, Vector, Vec<PlaneId>)>, Vec<usize>)> = BTreeMap::new();
+    let mut groups: BTreeMap<Key<'_>, (Vec<Oriented>, Vec<usize>)> = BTreeMap::new();
     for (file, instance) in instances.iter().enumerate() {
         let key = |kind, is_other| Key {
             study: &instance.study,
@@ -66,9 +69,8 @@ pub(super) fn group(instances: &[Instance]) -> Vec<Group> {
                 for (index, plane) in planes.iter().enumerate() {
                     let (stacks, _) = groups.entry(key(&plane.kind, false)).or_default();
                     let id = PlaneId { file, plane: index };
-                    let is_along = |(row, column, _): &&mut (Vector, Vector, _)| {
-                        is_same(*row, plane.row) && is_same(*column, plane.column)
-                    };
+                    let is_along =
+                        |(row, column, _): &&mut Oriented| is_same(*row, plane.row) && is_same(*column, plane.column);
                     match stacks.iter_mut().find(is_along) {
                         Some((_, _, members)) => members.push(id),
                         None => stacks.push((plane.row, plane.column, vec![id])),

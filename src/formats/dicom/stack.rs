@@ -18,7 +18,7 @@ const EVEN: f64 = 0.02;
 /// Angle in degrees between the step and the normal beyond which a stack counts as tilted.
 const TILTED: f64 = 0.05;
 /// A plane may miss its place on the grid by this part of the smaller pixel spacing, sideways and by its directions.
-const OFF_GRID: f64 = 0.1;
+const OFF_GRID: f64 = 0.25;
 /// At most this many planes are compared to tell duplicates from an incomplete series.
 const MAX_COMPARED: usize = 256;
 
@@ -50,7 +50,11 @@ struct Placed<'a> {
 impl Placed<'_> {
     fn name(&self) -> String {
         let file = self.instance.path.file_name().unwrap_or_default().to_string_lossy();
-        if self.plane.frame == 0 { file.into_owned() } else { format!("{file} frame {}", self.plane.frame + 1) }
+        if self.plane.frame == 0 {
+            file.escape_debug().to_string()
+        } else {
+            format!("{file} frame {}", self.plane.frame + 1)
+        }
     }
 }
 
@@ -128,7 +132,9 @@ fn drop_copies(planes: &mut Vec<Placed<'_>>, digests: &Digests<'_>) -> Result<us
     });
     let ids: Vec<_> = pairs.iter().flat_map(|(kept, dropped)| [kept.id, dropped.id]).collect();
     for (pair, digests) in pairs.iter().zip(digests(&ids).chunks(2)) {
-        if digests[0].is_none() || digests[0] != digests[1] || pair.0.plane.position != pair.1.plane.position {
+        let (kept, dropped) = (pair.0.plane, pair.1.plane);
+        let is_same = kept.position == dropped.position && kept.rescale == dropped.rescale;
+        if digests[0].is_none() || digests[0] != digests[1] || !is_same {
             return Err(format!(
                 "{} and {} have the same identifier and different content",
                 pair.0.name(),

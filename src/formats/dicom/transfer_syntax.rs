@@ -1,6 +1,6 @@
 //! Transfer syntaxes: how a data set and its samples are written (PS3.6, table A-1).
 
-use super::data_set::Encoding;
+use super::encoding::Encoding;
 
 /// How samples are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
