@@ -157,6 +157,26 @@ fn run_length_frames_may_come_in_fragments() {
     check_series(&read(folder(&(0..5).map(compressed).collect::<Vec<_>>(), RLE).path()).unwrap());
 }
 
+#[test]
+fn frames_in_several_fragments_are_found_by_table_or_by_content() {
+    let frames: Vec<_> = (0..5).map(|k| rle(&samples(k))).collect();
+    let cut = |frame: &Vec<u8>| vec![frame[..66].to_vec(), frame[66..].to_vec()];
+    let fragments: Vec<_> = frames.iter().flat_map(cut).collect();
+    let offsets: Vec<u64> = (0..5).map(|k| frames[..k].iter().map(|frame| frame.len() as u64 + 16).sum()).collect();
+    let short: Vec<u8> = offsets.iter().flat_map(|&offset| (offset as u32).to_le_bytes()).collect();
+    let long: Vec<u16> = offsets.iter().flat_map(|&offset| [offset as u16, 0, 0, 0]).collect();
+    let dose = slice(0).text(0x0028_0008, b"IS", "5").text(0x3004_000c, b"DS", "0\\4\\8\\12\\16");
+    let basic = dose.clone().fragments([vec![short], fragments.clone()].concat());
+    let none = dose.clone().fragments([vec![Vec::new()], fragments.clone()].concat());
+    let extended = none.clone().words(0x7fe0_0001, b"OV", long);
+    let lost = dose.fragments([vec![Vec::new()], fragments[..8].to_vec()].concat());
+    for object in [basic, none, extended] {
+        check_series(&read(folder(&[object], RLE).path()).unwrap());
+    }
+    let error = read(folder(&[lost], RLE).path()).unwrap_err();
+    assert!(error.message().contains("8 fragments"), "{error}");
+}
+
 /// An enhanced file whose frames come in the order 3 0 4 1 2, at two echoes.
 fn enhanced() -> Object {
     let frame = |k: usize, echo: f64| {

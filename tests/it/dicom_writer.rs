@@ -48,9 +48,13 @@ impl Object {
         self
     }
 
-    pub(crate) fn pixels(mut self, samples: Vec<u16>) -> Self {
-        self.0.insert(0x7fe0_0010, (*b"OW", Value::Words(samples)));
+    pub(crate) fn words(mut self, tag: u32, vr: &[u8; 2], words: Vec<u16>) -> Self {
+        self.0.insert(tag, (*vr, Value::Words(words)));
         self
+    }
+
+    pub(crate) fn pixels(self, samples: Vec<u16>) -> Self {
+        self.words(0x7fe0_0010, b"OW", samples)
     }
 
     pub(crate) fn fragments(mut self, fragments: Vec<Vec<u8>>) -> Self {
@@ -113,7 +117,7 @@ impl Encoder {
             return;
         }
         out.extend(vr);
-        if [b"OB", b"OW", b"SQ", b"UN"].contains(&&vr) {
+        if [b"OB", b"OV", b"OW", b"SQ", b"UN"].contains(&&vr) {
             out.extend([0, 0]);
             out.extend(self.u32(len));
         } else {

@@ -79,7 +79,7 @@ pub(super) fn planes(data_set: &DataSet<'_>, format: PixelFormat) -> Result<(Vec
         Plane {
             tile: Some(q),
             position: add(corner, step),
-            kind: format!("{echo}|mosaic"),
+            kind: format!("{echo}|mosaic of {side} x {side}"),
             order: [0, acquisition, instance],
             ..first.clone()
         }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::instance::{self, Content};
 use super::part10;
 use super::scan::{self, Triage};
@@ -32,7 +34,7 @@ pub(in crate::formats) fn open(path: &Path, limits: &Limits) -> Result<Triage> {
         && planes.len() == 1
     {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let others = fs::list(folder)?.iter().filter(|other| is_sibling(other, instance, limits)).count();
+        let others = fs::list(folder)?.par_iter().filter(|other| is_sibling(other, instance, limits)).count();
         if others > 0 {
             let message = format!("this is one of {} slices of a series in {}", others + 1, folder.display());
             let series = instance.series.escape_debug();
@@ -109,7 +111,8 @@ impl Triage {
     fn nothing(&self) -> Error {
         let error = match self.unreadable.first() {
             Some(first) => Error::malformed(format!("no DICOM image could be read here; {}", first.reason)),
-            None => Error::unsupported(format!("none of the {} files here is a DICOM image", self.files)),
+            None => Error::unsupported(format!("none of the {} files here is a DICOM image", self.files))
+                .hint("name a file of another format itself, not its folder"),
         };
         error.at(&self.path)
     }
@@ -141,6 +144,10 @@ impl Triage {
         if row.modality == "RTDOSE" {
             let message = "the values are stored numbers: DoseGridScaling is not applied";
             warnings.push(Warning::new("dose-scaling", message));
+        }
+        if let Some(assumed) = options.assume_orientation.filter(|&assumed| assumed != probe.grid.orientation()) {
+            let message = format!("the files say {}; {assumed} is not assumed", probe.grid.orientation());
+            warnings.push(Warning::new("orientation-kept", message));
         }
         Ok(Study { volume: Volume::new(probe.grid, data)?, source, probe, warnings })
     }
