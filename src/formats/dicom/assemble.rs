@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::gap;
 use super::instance::{Content, Instance};
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
@@ -27,11 +28,18 @@ impl Stack {
         self.slices.first()?.first()?.of(instances)
     }
 
+    /// Slices of the grid.
+    fn depth(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+        let depth = |places: &Vec<f64>| places.last().map_or(0, |last| last.round() as usize + 1);
+        self.places.as_ref().map_or(self.slices.len(), depth)
+    }
+
     /// Where the voxels are.
     pub(super) fn grid(&self, instances: &[Instance]) -> Option<Grid> {
         let (_, instance) = self.first(instances)?;
         let (rows, columns) = plane_size(instance)?;
-        Grid::new([columns, rows, self.slices.len()], self.affine).ok()
+        Grid::new([columns, rows, self.depth()], self.affine).ok()
     }
 
     /// What the headers say.
@@ -81,10 +89,10 @@ impl Stack {
     /// scanned; [`crate::ErrorKind::Limit`] when the memory cannot be had.
     pub(super) fn voxels<T: Sample>(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<Vec<T>> {
         let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
-        let [columns, rows, slices] = grid.shape();
-        limits.voxels(&[columns as u64, rows as u64, slices as u64])?;
+        let [columns, rows, depth] = grid.shape();
+        limits.voxels(&[columns as u64, rows as u64, depth as u64])?;
         limits.bytes((grid.voxels() * size_of::<T>()) as u64, "the volume")?;
-        let mut data = limits::zeroed::<T>(grid.voxels(), "the volume")?;
+        let mut data = limits::zeroed::<T>(columns * rows * self.slices.len(), "the volume")?;
         let planes = self.slices.iter().filter_map(|times| times.get(time));
         let mut jobs: Vec<_> = planes
             .zip(data.chunks_mut(columns * rows))
@@ -96,7 +104,10 @@ impl Stack {
             Some(instance) => read_planes(instance, jobs, limits),
             None => Err(Error::internal("a plane has no file")),
         })?;
-        Ok(data)
+        match &self.places {
+            Some(places) => gap::resample(&data, places, depth),
+            None => Ok(data),
+        }
     }
 
     /// What a writer needs to refer to the slices of volume `time`.
@@ -104,7 +115,7 @@ impl Stack {
     /// # Errors
     /// As [`Stack::voxels`].
     pub(super) fn source(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<DicomSource> {
-        let (_, first) = self.first(instances).ok_or_else(|| Error::internal("a stack has no first plane"))?;
+        let (plane, first) = self.first(instances).ok_or_else(|| Error::internal("a stack has no first plane"))?;
         let file = DicomFile::open(&first.path, limits)?.ok_or_else(|| changed(first))?;
         let header = file.parse().data_set;
         let inherited = tags::INHERITED.iter().filter_map(|&tag| header.get(tag));
@@ -117,6 +128,7 @@ impl Stack {
             series_uid: first.series.clone(),
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
+            pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
@@ -129,6 +141,7 @@ impl Stack {
                     orientation: plane.orientation_text.clone(),
                 })
                 .collect(),
+            places: self.places.clone(),
             attributes,
         })
     }

@@ -9,11 +9,13 @@ use super::part10;
 use super::scan::{self, Triage};
 use super::summary::SeriesSummary;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{Probe, ReadOptions, Sample, Study};
+use crate::formats::{OnGap, Probe, ReadOptions, Sample, Study};
 use crate::fs;
 use crate::limits::Limits;
 use crate::volume::{Source, SourceKind, Volume};
 
+const COMPLETE_OR_RESAMPLE: &str =
+    "look for the missing files, or give --on-gap resample to interpolate between the slices that are here";
 /// Rows that an error lists at most.
 const LISTED: usize = 12;
 
@@ -61,14 +63,16 @@ impl Triage {
     /// The row that `series` names: a Series Instance UID, a description (upper and lower case alike) or a row number.
     /// Without it, the only row that holds images.
     ///
+    /// A row that is refused for uneven steps alone is accepted under [`OnGap::Resample`].
+    ///
     /// Surveys, screenshots and projections step back when exactly one other row is there; a row that is refused does
     /// not, so a damaged series never gives way to a lesser one.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when no row or several are meant; [`crate::ErrorKind::Unsupported`] when the row
     /// cannot be read as a volume, with the reason.
-    pub fn choose(&self, series: Option<&str>) -> Result<&SeriesSummary> {
-        let rows: Vec<&SeriesSummary> = match series {
+    pub fn choose(&self, options: &ReadOptions) -> Result<&SeriesSummary> {
+        let rows: Vec<&SeriesSummary> = match &options.series {
             Some(series) => self.named(series.trim())?,
             None => {
                 let images: Vec<_> = self.series.iter().filter(|row| row.kind.is_image()).collect();
@@ -80,7 +84,11 @@ impl Triage {
             [] => Err(self.nothing()),
             [row] => match &row.refusal {
                 None => Ok(row),
-                Some(reason) => Err(Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path)),
+                Some(_) if row.can_be_resampled && options.on_gap == OnGap::Resample => Ok(row),
+                Some(reason) => {
+                    let error = Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path);
+                    Err(if row.can_be_resampled { error.hint(COMPLETE_OR_RESAMPLE) } else { error })
+                }
             },
             rows => {
                 let message = format!("{} volumes are here, one is wanted{}", rows.len(), listing(rows));
@@ -121,8 +129,8 @@ impl Triage {
     ///
     /// # Errors
     /// As [`Triage::choose`].
-    pub fn probe(&self, series: Option<&str>) -> Result<Probe> {
-        let row = self.choose(series)?;
+    pub fn probe(&self, options: &ReadOptions) -> Result<Probe> {
+        let row = self.choose(options)?;
         self.stack(row)?.probe(&self.instances, self.path.clone())
     }
 
@@ -133,7 +141,7 @@ impl Triage {
     /// [`crate::ErrorKind::Malformed`] when samples are missing or damaged; [`crate::ErrorKind::Limit`] when they are
     /// more than the limits allow.
     pub fn read_as<T: Sample>(&self, options: &ReadOptions) -> Result<Study<T>> {
-        let row = self.choose(options.series.as_deref())?;
+        let row = self.choose(options)?;
         let stack = self.stack(row)?;
         let time = chosen_volume(stack.volumes(), options.volume).map_err(|e| e.at(&self.path))?;
         let probe = stack.probe(&self.instances, self.path.clone())?;
