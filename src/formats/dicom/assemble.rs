@@ -1,5 +1,6 @@
 //! From a stack to voxels.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -82,22 +83,30 @@ impl Stack {
         Some(first.rescale).filter(|&rescale| is_one && rescale != (1.0, 0.0))
     }
 
-    /// The samples of volume `time`, i fastest, after slope and intercept of each plane.
+    /// The samples of the volumes `times`, i fastest, after slope and intercept of each plane; each file is read once.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`] when a file cannot be read or decoded, or is not what it was when it was
     /// scanned; [`crate::ErrorKind::Limit`] when the memory cannot be had.
-    pub(super) fn voxels<T: Sample>(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<Vec<T>> {
+    pub(super) fn voxels<T: Sample>(
+        &self,
+        instances: &[Instance],
+        times: Range<usize>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<T>>> {
         let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
         let [columns, rows, depth] = grid.shape();
-        limits.voxels(&[columns as u64, rows as u64, depth as u64])?;
-        limits.bytes((grid.voxels() * size_of::<T>()) as u64, "the volume")?;
-        let mut data = limits::zeroed::<T>(columns * rows * self.slices.len(), "the volume")?;
-        let planes = self.slices.iter().filter_map(|times| times.get(time));
-        let mut jobs: Vec<_> = planes
-            .zip(data.chunks_mut(columns * rows))
-            .filter_map(|(id, out)| id.of(instances).map(|(plane, _)| Job { id: *id, plane, out }))
-            .collect();
+        let voxels = limits.voxels(&[columns as u64, rows as u64, depth as u64, times.len() as u64])?;
+        limits.bytes(voxels.saturating_mul(size_of::<T>() as u64), "the volume")?;
+        let plane_len = columns * rows;
+        let empty = |_| limits::zeroed::<T>(plane_len * self.slices.len(), "the volume");
+        let mut volumes = times.clone().map(empty).collect::<Result<Vec<_>>>()?;
+        let mut jobs = Vec::new();
+        for (time, data) in times.zip(&mut volumes) {
+            let ids = self.slices.iter().filter_map(|slice| slice.get(time));
+            let planes = ids.zip(data.chunks_mut(plane_len));
+            jobs.extend(planes.filter_map(|(&id, out)| Some(Job { id, plane: id.of(instances)?.0, out })));
+        }
         jobs.sort_by_key(|job| (job.id.file, job.plane.frame));
         let mut files: Vec<&mut [Job<'_, T>]> = jobs.chunk_by_mut(|a, b| a.id.file == b.id.file).collect();
         files.par_iter_mut().try_for_each(|jobs| match instances.get(jobs[0].id.file) {
@@ -105,8 +114,8 @@ impl Stack {
             None => Err(Error::internal("a plane has no file")),
         })?;
         match &self.places {
-            Some(places) => gap::resample(&data, places, depth),
-            None => Ok(data),
+            Some(places) => volumes.iter().map(|data| gap::resample(data, places, depth)).collect(),
+            None => Ok(volumes),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which row of a triage is meant, and reading it.
 
+use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 use super::instance::{self, Content};
 use super::part10;
 use super::scan::{self, Triage};
+use super::stack::Stack;
 use super::summary::SeriesSummary;
 use crate::error::{Error, Result, Warning};
 use crate::formats::{OnGap, Probe, ReadOptions, Sample, Study};
@@ -142,12 +144,29 @@ impl Triage {
     /// more than the limits allow.
     pub fn read_as<T: Sample>(&self, options: &ReadOptions) -> Result<Study<T>> {
         let row = self.choose(options)?;
+        let volumes = self.stack(row)?.volumes();
+        let time = chosen_volume(volumes, options.volume).map_err(|e| e.at(&self.path))?;
+        let mut studies = self.studies(row, time..time + 1, options)?;
+        studies.pop().ok_or_else(|| Error::internal("a stack has no volume"))
+    }
+
+    /// Reads all volumes of a row in one pass over its files, in the order of time.
+    ///
+    /// # Errors
+    /// As [`Triage::read_as`], but for the choice of a volume.
+    pub fn read_all_as<T: Sample>(&self, options: &ReadOptions) -> Result<Vec<Study<T>>> {
+        let row = self.choose(options)?;
+        self.studies(row, 0..self.stack(row)?.volumes(), options)
+    }
+
+    fn studies<T: Sample>(
+        &self,
+        row: &SeriesSummary,
+        times: Range<usize>,
+        options: &ReadOptions,
+    ) -> Result<Vec<Study<T>>> {
         let stack = self.stack(row)?;
-        let time = chosen_volume(stack.volumes(), options.volume).map_err(|e| e.at(&self.path))?;
         let probe = stack.probe(&self.instances, self.path.clone())?;
-        let data = stack.voxels(&self.instances, time, &options.limits).map_err(|e| e.at(&self.path))?;
-        let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
-        let source = Source::new(Some(self.path.clone()), probe.grid, kind);
         let mut warnings = probe.warnings.clone();
         if row.modality == "RTDOSE" {
             let message = "the values are stored numbers: DoseGridScaling is not applied";
@@ -157,10 +176,20 @@ impl Triage {
             let message = format!("the files say {}; {assumed} is not assumed", probe.grid.orientation());
             warnings.push(Warning::new("orientation-kept", message));
         }
-        Ok(Study { volume: Volume::new(probe.grid, data)?, source, probe, warnings })
+        let volumes = stack.voxels(&self.instances, times.clone(), &options.limits).map_err(|e| e.at(&self.path))?;
+        let study = |(time, data)| {
+            let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
+            Ok(Study {
+                volume: Volume::new(probe.grid, data)?,
+                source: Source::new(Some(self.path.clone()), probe.grid, kind),
+                probe: probe.clone(),
+                warnings: warnings.clone(),
+            })
+        };
+        times.zip(volumes).map(study).collect()
     }
 
-    fn stack(&self, row: &SeriesSummary) -> Result<&super::stack::Stack> {
+    fn stack(&self, row: &SeriesSummary) -> Result<&Stack> {
         let stack = self.stacks.get(row.number - 1).and_then(Option::as_ref);
         stack.ok_or_else(|| Error::internal("a readable row has no stack"))
     }
