@@ -102,3 +102,37 @@ impl Presets {
         Ok(Parameters { largest, near, thresholds: [t1, t2, t3], reset: or(self.reset, 64) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The worked example of T.87, annex H.3.
+    const EXAMPLE: &[u8] = b"\xff\xd8\xff\xf7\0\x0b\x08\0\x04\0\x04\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\0\0\
+        \xc0\0\0\x6c\x80\x20\x8e\x01\xc0\0\0\x57\x40\0\0\x6e\xe6\0\0\x01\xbc\x18\0\0\x05\xd8\0\0\x91\x60\xff\xd9";
+    const WANTED: Wanted = Wanted { rows: 4, columns: 4, width: 1 };
+
+    #[test]
+    fn the_example_of_the_standard_is_decoded() {
+        let samples = decode(EXAMPLE, WANTED).unwrap();
+        assert_eq!(samples, [0, 0, 90, 74, 68, 50, 43, 205, 64, 145, 145, 145, 100, 145, 145, 145]);
+    }
+
+    #[test]
+    fn a_missing_end_is_forgiven_and_missing_data_is_not() {
+        assert!(decode(&EXAMPLE[..EXAMPLE.len() - 2], WANTED).is_ok());
+        for len in 0..EXAMPLE.len() - 4 {
+            assert!(decode(&EXAMPLE[..len], WANTED).is_err(), "{len}");
+        }
+        assert!(decode(EXAMPLE, Wanted { rows: 5, ..WANTED }).is_err());
+    }
+
+    #[test]
+    fn default_thresholds_are_those_of_the_standard() {
+        let thresholds = |precision, near| Presets::default().parameters(precision, near).unwrap().thresholds;
+        assert_eq!(thresholds(8, 0), [3, 7, 21]);
+        assert_eq!(thresholds(12, 0), [18, 67, 276]);
+        assert_eq!(thresholds(16, 0), [18, 67, 276]);
+        assert_eq!(thresholds(8, 3), [12, 22, 42]);
+    }
+}
