@@ -1,6 +1,5 @@
 //! The only user of `std::fs`: every error names its path, gzip is known by content, writes are atomic.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, zeroed};
+
+#[cfg(feature = "dicom")]
+mod folder;
+
+#[cfg(feature = "dicom")]
+pub(crate) use folder::{Prefix, Walk, walk};
 
 const CHUNK: usize = 256 << 10;
 
@@ -364,83 +369,6 @@ pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>> {
         .map_err(|e| unreadable(path, e))?;
     paths.sort();
     Ok(paths)
-}
-
-/// The first bytes of a file, read on as far as they are asked for.
-#[derive(Debug)]
-pub(crate) struct Prefix {
-    path: PathBuf,
-    file: File,
-    bytes: Vec<u8>,
-    len: u64,
-    at_end: bool,
-}
-
-impl Prefix {
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = open(path)?;
-        let len = file.metadata().map_err(|e| unreadable(path, e))?.len();
-        Ok(Self { path: path.to_owned(), file, bytes: Vec::new(), len, at_end: false })
-    }
-
-    /// Reads on until `wanted` bytes are there or the file ends.
-    pub(crate) fn grow(&mut self, wanted: usize) -> Result<()> {
-        let missing = wanted.saturating_sub(self.bytes.len()) as u64;
-        self.bytes.reserve(usize::try_from(missing.min(self.len)).unwrap_or(0));
-        let read = (&mut self.file).take(missing).read_to_end(&mut self.bytes);
-        let read = read.map_err(|e| unreadable(&self.path, e))?;
-        self.at_end |= (read as u64) < missing;
-        Ok(())
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// True when the end of the file was reached.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.at_end || self.bytes.len() as u64 >= self.len
-    }
-
-    /// Bytes of the file; those that could be read once its end was reached.
-    pub(crate) fn len(&self) -> u64 {
-        if self.at_end { self.bytes.len() as u64 } else { self.len }
-    }
-}
-
-/// The files below a folder, sorted by path, and the folders that could not be listed.
-#[derive(Debug, Default)]
-pub(crate) struct Walk {
-    pub(crate) files: Vec<PathBuf>,
-    pub(crate) errors: Vec<Error>,
-}
-
-/// Walks a folder; each folder is entered once, however many links lead to it.
-pub(crate) fn walk(folder: &Path) -> Walk {
-    let mut walk = Walk::default();
-    let mut entered = HashSet::new();
-    let mut stack = vec![folder.to_owned()];
-    while let Some(folder) = stack.pop() {
-        let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        if !entered.insert(real) {
-            continue;
-        }
-        match list(&folder) {
-            Ok(entries) => {
-                for entry in entries {
-                    match entry.metadata() {
-                        Ok(meta) if meta.is_dir() => stack.push(entry),
-                        Ok(meta) if meta.is_file() => walk.files.push(entry),
-                        Ok(_) => (),
-                        Err(e) => walk.errors.push(unreadable(&entry, e)),
-                    }
-                }
-            }
-            Err(e) => walk.errors.push(e),
-        }
-    }
-    walk.files.sort();
-    walk
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Files to volumes and back.
 //!
-//! A file is known by its content, never by its name. What is not sure is refused: a checksum that does not match,
+//! NIfTI files are read and written; folders of DICOM files, and DICOM files that hold a volume, are read (feature
+//! `dicom`). A file is known by its content, never by its name. What is not sure is refused: a checksum that does not match,
 //! missing voxels, a transform that is none. What can be read although something is odd comes with a [`Warning`].
 //!
 //! ```no_run
@@ -30,6 +31,18 @@ use crate::volume::{LabelMap, Source, Volume};
 pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume};
 pub use data_type::DataType;
 
+/// What to do about slices of a DICOM series that are not evenly spaced, because some are missing for example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OnGap {
+    /// The series is refused with its numbers.
+    #[default]
+    Refuse,
+    /// The slices are interpolated linearly to even steps, with a warning.
+    Resample,
+}
+
 /// How to read.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -41,6 +54,8 @@ pub struct ReadOptions {
     /// Which series of a folder of DICOM files that holds several: a Series Instance UID, a description or the number
     /// of the row that a scan of the folder gives it.
     pub series: Option<String>,
+    /// What to do about slices that are not evenly spaced.
+    pub on_gap: OnGap,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -70,6 +85,13 @@ impl ReadOptions {
     #[must_use]
     pub fn with_series(mut self, series: Option<String>) -> Self {
         self.series = series;
+        self
+    }
+
+    /// Sets [`ReadOptions::on_gap`].
+    #[must_use]
+    pub fn with_on_gap(mut self, on_gap: OnGap) -> Self {
+        self.on_gap = on_gap;
         self
     }
 
@@ -211,7 +233,7 @@ pub struct LabelStudy {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the header alone.
+/// Reads the header alone; those of all files where `path` is a folder.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Malformed`] when the file cannot be read or its header makes no sense;
@@ -221,11 +243,11 @@ pub fn probe(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Probe> {
     match open(path.as_ref(), options)? {
         Opened::Nifti(file) => Ok(file.probe()),
         #[cfg(feature = "dicom")]
-        Opened::Dicom(triage) => triage.probe(options.series.as_deref()),
+        Opened::Dicom(triage) => triage.probe(options),
     }
 }
 
-/// Reads a volume of intensities as `f32`.
+/// Reads a volume of intensities as `f32` from a file, or from a folder of DICOM files.
 ///
 /// # Errors
 /// As [`probe`]; [`crate::ErrorKind::Malformed`] too for missing voxels and for a checksum that does not match;

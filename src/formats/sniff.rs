@@ -14,7 +14,7 @@ struct Foreign {
     is: fn(&[u8]) -> bool,
 }
 
-const DECOMPRESS: &str = "decompress it first; .nii and .nii.gz are read directly";
+const DECOMPRESS: &str = "decompress it first; only .nii.gz is read as it is";
 
 /// Known kinds, the surest signature first.
 const FOREIGN: &[Foreign] = &[
@@ -25,7 +25,7 @@ const FOREIGN: &[Foreign] = &[
     },
     Foreign {
         what: "a DICOM file",
-        hint: "convert the series with `dcm2niix -z y FOLDER`",
+        hint: if cfg!(feature = "dicom") { DECOMPRESS } else { "convert the series with `dcm2niix -z y FOLDER`" },
         is: |b| b.get(128..132) == Some(b"DICM"),
     },
     Foreign {

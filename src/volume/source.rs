@@ -52,7 +52,7 @@ pub struct NiftiSource {
 /// What an object derived from a DICOM series refers to and repeats.
 ///
 /// Attributes of the patient are kept for writers; neither `Debug` nor anything else prints them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DicomSource {
     /// Study Instance UID.
@@ -63,12 +63,16 @@ pub struct DicomSource {
     pub frame_of_reference_uid: String,
     /// Modality, such as `MR`.
     pub modality: String,
+    /// PixelSpacing as the first slice's file writes it: mm between rows, between columns.
+    pub pixel_spacing: String,
     /// True when low values are meant to be shown bright (MONOCHROME1); the samples are as stored.
     pub monochrome1: bool,
     /// The stored value of samples outside the image, where the file names one.
     pub padding: Option<i64>,
     /// The slices along k.
     pub slices: Vec<DicomSlice>,
+    /// For slices that were not evenly spaced and were resampled: the k of each on the grid.
+    pub places: Option<Vec<f64>>,
     /// Patient and study attributes as stored, in ascending order of tag.
     pub attributes: Vec<DicomAttribute>,
 }
@@ -85,7 +89,7 @@ pub struct DicomSlice {
     pub sop_instance_uid: String,
     /// Frame within a multi-frame file, from 1.
     pub frame: Option<usize>,
-    /// ImagePositionPatient as the file writes it.
+    /// ImagePositionPatient as the file writes it; that of the whole sheet for a tile of a mosaic.
     pub position: String,
     /// ImageOrientationPatient as the file writes it.
     pub orientation: String,

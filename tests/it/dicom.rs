@@ -59,14 +59,10 @@ fn volumes(triage: &Triage) -> Vec<Result<Found, String>> {
     let readable = triage.series.iter().filter(|row| row.refusal.is_none());
     readable
         .map(|row| {
-            let mut values: Vec<f32> = Vec::new();
-            let mut rows = [[0.0; 4]; 3];
-            for time in 0..row.volumes {
-                let options = ReadOptions::new().with_series(Some(row.number.to_string())).with_volume(Some(time));
-                let study = triage.read_as::<f32>(&options).map_err(|e| e.to_string())?;
-                rows = study.volume.grid().affine().rows();
-                values.extend(study.volume.data());
-            }
+            let options = ReadOptions::new().with_series(Some(row.number.to_string()));
+            let studies = triage.read_all_as::<f32>(&options).map_err(|e| e.to_string())?;
+            let rows = studies[0].volume.grid().affine().rows();
+            let values: Vec<f32> = studies.into_iter().flat_map(|study| study.volume.into_data()).collect();
             let mut shape = row.shape.clone();
             if row.volumes > 1 {
                 shape.push(row.volumes);

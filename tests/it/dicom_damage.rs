@@ -126,6 +126,11 @@ fn two_thousand_damaged_files_are_answered() {
     for name in real {
         seeds.extend(shared(&format!("data/dicom/single/{name}.dcm")).map(|path| std::fs::read(path).unwrap()));
     }
+    if let Some(folder) = shared("data/dicom/series/mr_t1_ge_head_jpll") {
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        seeds.push(std::fs::read(files.iter().find(|path| path.is_file()).unwrap()).unwrap());
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged");
     let limits = Limits::default();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use unet_vol::error::ErrorKind;
 use unet_vol::formats::dicom::{self, SeriesKind};
-use unet_vol::formats::{self, Format, ReadOptions, Study};
+use unet_vol::formats::{self, Format, OnGap, ReadOptions, Study};
 use unet_vol::limits::Limits;
 use unet_vol::volume::SourceKind;
 
@@ -75,6 +75,14 @@ fn uneven_steps_are_refused_with_numbers_and_names() {
     for part in ["uneven", "4 mm", "8 mm", "IM10", "IM17"] {
         assert!(message.contains(part), "{part}: {message}");
     }
+    let options = ReadOptions::new().with_on_gap(OnGap::Resample);
+    let study = formats::read(folder.path(), &options).unwrap();
+    // The values are linear along k, so the interpolated slice is the missing one.
+    check_series(&study);
+    assert_eq!(study.warnings.last().unwrap().code, "resampled-slices");
+    let SourceKind::Dicom(source) = &study.source.kind else { panic!("no DICOM source") };
+    assert_eq!(source.places, Some(vec![0.0, 1.0, 3.0, 4.0]));
+    assert_eq!(source.slices.len(), 4);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! From a stack to voxels.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::gap;
 use super::instance::{Content, Instance};
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
@@ -27,11 +29,18 @@ impl Stack {
         self.slices.first()?.first()?.of(instances)
     }
 
+    /// Slices of the grid.
+    fn depth(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+        let depth = |places: &Vec<f64>| places.last().map_or(0, |last| last.round() as usize + 1);
+        self.places.as_ref().map_or(self.slices.len(), depth)
+    }
+
     /// Where the voxels are.
     pub(super) fn grid(&self, instances: &[Instance]) -> Option<Grid> {
         let (_, instance) = self.first(instances)?;
         let (rows, columns) = plane_size(instance)?;
-        Grid::new([columns, rows, self.slices.len()], self.affine).ok()
+        Grid::new([columns, rows, self.depth()], self.affine).ok()
     }
 
     /// What the headers say.
@@ -74,29 +83,40 @@ impl Stack {
         Some(first.rescale).filter(|&rescale| is_one && rescale != (1.0, 0.0))
     }
 
-    /// The samples of volume `time`, i fastest, after slope and intercept of each plane.
+    /// The samples of the volumes `times`, i fastest, after slope and intercept of each plane; each file is read once.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Malformed`] when a file cannot be read or decoded, or is not what it was when it was
     /// scanned; [`crate::ErrorKind::Limit`] when the memory cannot be had.
-    pub(super) fn voxels<T: Sample>(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<Vec<T>> {
+    pub(super) fn voxels<T: Sample>(
+        &self,
+        instances: &[Instance],
+        times: Range<usize>,
+        limits: &Limits,
+    ) -> Result<Vec<Vec<T>>> {
         let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
-        let [columns, rows, slices] = grid.shape();
-        limits.voxels(&[columns as u64, rows as u64, slices as u64])?;
-        limits.bytes((grid.voxels() * size_of::<T>()) as u64, "the volume")?;
-        let mut data = limits::zeroed::<T>(grid.voxels(), "the volume")?;
-        let planes = self.slices.iter().filter_map(|times| times.get(time));
-        let mut jobs: Vec<_> = planes
-            .zip(data.chunks_mut(columns * rows))
-            .filter_map(|(id, out)| id.of(instances).map(|(plane, _)| Job { id: *id, plane, out }))
-            .collect();
+        let [columns, rows, depth] = grid.shape();
+        let voxels = limits.voxels(&[columns as u64, rows as u64, depth as u64, times.len() as u64])?;
+        limits.bytes(voxels.saturating_mul(size_of::<T>() as u64), "the volume")?;
+        let plane_len = columns * rows;
+        let empty = |_| limits::zeroed::<T>(plane_len * self.slices.len(), "the volume");
+        let mut volumes = times.clone().map(empty).collect::<Result<Vec<_>>>()?;
+        let mut jobs = Vec::new();
+        for (time, data) in times.zip(&mut volumes) {
+            let ids = self.slices.iter().filter_map(|slice| slice.get(time));
+            let planes = ids.zip(data.chunks_mut(plane_len));
+            jobs.extend(planes.filter_map(|(&id, out)| Some(Job { id, plane: id.of(instances)?.0, out })));
+        }
         jobs.sort_by_key(|job| (job.id.file, job.plane.frame));
         let mut files: Vec<&mut [Job<'_, T>]> = jobs.chunk_by_mut(|a, b| a.id.file == b.id.file).collect();
         files.par_iter_mut().try_for_each(|jobs| match instances.get(jobs[0].id.file) {
             Some(instance) => read_planes(instance, jobs, limits),
             None => Err(Error::internal("a plane has no file")),
         })?;
-        Ok(data)
+        match &self.places {
+            Some(places) => volumes.iter().map(|data| gap::resample(data, places, depth)).collect(),
+            None => Ok(volumes),
+        }
     }
 
     /// What a writer needs to refer to the slices of volume `time`.
@@ -104,7 +124,7 @@ impl Stack {
     /// # Errors
     /// As [`Stack::voxels`].
     pub(super) fn source(&self, instances: &[Instance], time: usize, limits: &Limits) -> Result<DicomSource> {
-        let (_, first) = self.first(instances).ok_or_else(|| Error::internal("a stack has no first plane"))?;
+        let (plane, first) = self.first(instances).ok_or_else(|| Error::internal("a stack has no first plane"))?;
         let file = DicomFile::open(&first.path, limits)?.ok_or_else(|| changed(first))?;
         let header = file.parse().data_set;
         let inherited = tags::INHERITED.iter().filter_map(|&tag| header.get(tag));
@@ -117,6 +137,7 @@ impl Stack {
             series_uid: first.series.clone(),
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
+            pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
@@ -129,6 +150,7 @@ impl Stack {
                     orientation: plane.orientation_text.clone(),
                 })
                 .collect(),
+            places: self.places.clone(),
             attributes,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use flate2::read::DeflateDecoder;
 
@@ -66,15 +66,11 @@ pub(super) fn decode(codec: Codec, data: &[u8], wanted: Wanted) -> Result<Frame<
         Codec::RunLength => Ok(little(rle::decode(data, wanted.samples(), wanted.width)?)),
         Codec::DeflatedFrames => Ok(little(inflate(data, wanted.samples() * wanted.width)?)),
         Codec::Jpeg => Ok(Frame::Words(jpeg::decode(data, wanted)?)),
-        Codec::JpegLs => shielded("JPEG-LS", || jpeg_ls(data, wanted)),
-        Codec::Jpeg2000 => shielded("JPEG 2000", || jpeg_2000(data, wanted)),
+        Codec::JpegLs => Ok(Frame::Words(jpeg::ls::decode(data, wanted)?)),
+        Codec::Jpeg2000 => catch_unwind(|| jpeg_2000(data, wanted))
+            .unwrap_or_else(|_| Err("the JPEG 2000 decoder failed on it".to_owned())),
         Codec::Native | Codec::Unsupported => Err("its transfer syntax is not decoded".to_owned()),
     }
-}
-
-/// Turns a panic of a library into an error.
-fn shielded<T>(what: &str, decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(format!("the {what} decoder failed on it")))
 }
 
 fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
@@ -84,15 +80,6 @@ fn inflate(data: &[u8], len: usize) -> Result<Vec<u8>, String> {
         return Err(format!("the deflated frame has {} of {len} bytes", out.len()));
     }
     Ok(out)
-}
-
-fn jpeg_ls(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {
-    let side = |n: usize| u32::try_from(n).map_err(|e| e.to_string());
-    // Some streams lack the marker that ends them, without which the decoder refuses them.
-    let ended = [data, &[0xff, 0xd9]].concat();
-    let (samples, _, _) =
-        jpegls::decode(&ended, side(wanted.columns)?, side(wanted.rows)?).map_err(|e| e.to_string())?;
-    Ok(Frame::Words(samples))
 }
 
 fn jpeg_2000(data: &[u8], wanted: Wanted) -> Result<Frame<'static>, String> {

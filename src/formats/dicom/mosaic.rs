@@ -132,3 +132,51 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..at + 4)?;
     Some(bytes.iter().rev().fold(0, |v, &b| v << 8 | u32::from(b)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A CSA header of the first or second kind with the values of two tags, each followed by an empty item.
+    fn header(is_second: bool) -> Vec<u8> {
+        let mut out = if is_second { b"SV10\x04\x03\x02\x01".to_vec() } else { Vec::new() };
+        let tags: [(&str, &[&str]); 3] =
+            [("Empty", &[]), ("NumberOfImagesInMosaic", &["35"]), ("SliceNormalVector", &["0.5", "-0.25 ", "1"])];
+        out.extend([3_u32, 77].iter().flat_map(|word| word.to_le_bytes()));
+        for (name, values) in tags {
+            let mut field = name.as_bytes().to_vec();
+            field.resize(64, 0);
+            out.extend(field);
+            let items = if values.is_empty() { 0 } else { 6_u32 };
+            out.extend([1, 0, 0, items, 77].iter().flat_map(|word: &u32| word.to_le_bytes()));
+            for n in 0..items as usize {
+                let text = values.get(n).copied().unwrap_or_default();
+                let len = u32::try_from(text.len()).unwrap();
+                let words = if is_second { [0, len, 77, len] } else { [len + 6, len, 77, len] };
+                out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+                out.extend(text.as_bytes());
+                out.resize(out.len().next_multiple_of(4), 0);
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn both_kinds_of_csa_header_are_read_and_cuts_are_survived() {
+        for is_second in [true, false] {
+            let bytes = header(is_second);
+            assert_eq!(csa_values(&bytes, "NumberOfImagesInMosaic"), Some(vec![35.0]));
+            assert_eq!(csa_values(&bytes, "SliceNormalVector"), Some(vec![0.5, -0.25, 1.0]));
+            assert_eq!(csa_values(&bytes, "Empty"), None);
+            for len in 0..bytes.len() - 64 {
+                assert_eq!(csa_values(&bytes[..len], "SliceNormalVector"), None, "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_are_cut_row_by_row() {
+        let tiling = Tiling { side: 2, rows: 2, columns: 3 };
+        assert_eq!(tiling.runs(3).collect::<Vec<_>>(), [15..18, 21..24]);
+    }
+}

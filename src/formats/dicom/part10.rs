@@ -68,12 +68,12 @@ impl DicomFile {
                 None if parsed.samples.is_none() => file.len() + 1,
                 _ => return Ok(Some(file)),
             };
+            if file.total.is_some_and(|total| end > total) {
+                return Ok(Some(file));
+            }
             if end > limits.max_header_bytes {
                 let message = format!("the header needs more than {} bytes", limits.max_header_bytes);
                 return Err(Error::limit(message).at(path));
-            }
-            if file.total.is_some_and(|total| end > total) {
-                return Ok(Some(file));
             }
             wanted = usize::try_from(end).unwrap_or(usize::MAX).max(wanted.saturating_mul(4));
             input.grow(wanted.saturating_add(start.body))?;

@@ -17,7 +17,17 @@ use crate::limits::Limits;
 const MAX_FRAME: u64 = 1 << 30;
 /// Native samples beyond this size must be backed by a part of compressed bytes that a coder can reach.
 const FREE: u64 = 64 << 20;
-const MAX_COMPRESSION: u64 = 1 << 14;
+
+/// No coder packs samples more tightly than this: RLE by its runs, JPEG by two bits for 64 samples, deflate by its
+/// longest match; the others have no bound, but no scan comes near this one.
+fn most_compression(codec: Codec) -> u64 {
+    match codec {
+        Codec::RunLength => rle::MAX_EXPANSION,
+        Codec::Jpeg => 1024,
+        Codec::DeflatedFrames => 1032,
+        _ => 1 << 14,
+    }
+}
 
 /// How samples are stored (PS3.3, C.7.6.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,8 +235,7 @@ fn compressed<'a>(
         return Err(Error::malformed("the pixel data is empty"));
     };
     let bytes: u64 = fragments.iter().map(|fragment| fragment.len() as u64).sum();
-    let most = if codec == Codec::RunLength { rle::MAX_EXPANSION } else { MAX_COMPRESSION };
-    if format.bytes() > FREE.max(bytes.saturating_mul(most)) {
+    if format.bytes() > FREE.max(bytes.saturating_mul(most_compression(codec))) {
         return Err(Error::malformed(format!(
             "{bytes} compressed bytes cannot hold the {} bytes that the header promises",
             format.bytes()

@@ -30,9 +30,10 @@ pub(super) struct Plane {
     pub(super) order: [i64; 3],
     /// What separates volumes within a series, beside geometry.
     pub(super) kind: String,
-    /// Position and orientation as the file writes them.
+    /// Position, orientation and pixel spacing as the file writes them.
     pub(super) position_text: String,
     pub(super) orientation_text: String,
+    pub(super) spacing_text: String,
 }
 
 /// How a file lays out its planes.
@@ -103,6 +104,7 @@ pub(super) fn classic(data_set: &DataSet<'_>) -> Result<Plane, String> {
         ),
         position_text: data_set.string(tags::IMAGE_POSITION),
         orientation_text: data_set.string(tags::IMAGE_ORIENTATION),
+        spacing_text: data_set.string(tags::PIXEL_SPACING),
     })
 }
 

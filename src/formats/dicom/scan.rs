@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::instance::{self, Content, Instance};
 use super::series::{self, Group};
-use super::stack::{self, Stack};
+use super::stack::{self, Refusal, Stack};
 use super::stored;
 use super::summary::{SeriesSummary, summarize};
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 use crate::fs;
 use crate::limits::Limits;
 
@@ -33,7 +33,7 @@ pub struct Triage {
     pub series: Vec<SeriesSummary>,
     #[serde(skip)]
     pub(super) instances: Vec<Instance>,
-    /// For each row its stack, where it has one.
+    /// For each row its stack, where it has one; that of a refused row is on an even grid that its slices are not.
     #[serde(skip)]
     pub(super) stacks: Vec<Option<Stack>>,
 }
@@ -56,7 +56,7 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// [`crate::ErrorKind::Malformed`] when there is nothing at `path`.
-pub fn scan(path: impl AsRef<Path>, limits: &Limits) -> Result<Triage> {
+pub fn scan(path: impl AsRef<Path>, limits: &Limits) -> error::Result<Triage> {
     let path = path.as_ref();
     let walk = if fs::is_dir(path) {
         fs::walk(path)
@@ -82,12 +82,13 @@ pub fn scan(path: impl AsRef<Path>, limits: &Limits) -> Result<Triage> {
         .par_iter()
         .map(|group| match group {
             Group::Stack(planes) => stack::arrange(&instances, planes, &digests),
-            Group::Other(files) => Err(why_not(&instances[files[0]])),
+            Group::Other(files) => Err(why_not(&instances[files[0]]).into()),
         })
         .collect();
     let rows = groups.iter().zip(&arranged).enumerate();
     let series = rows.filter_map(|(n, (group, stack))| summarize(n + 1, &instances, group, stack.as_ref())).collect();
-    let stacks = arranged.into_iter().map(Result::ok).collect();
+    let stack = |stack: Result<Stack, Refusal>| stack.map_or_else(|e| e.resampled.map(|stack| *stack), Some);
+    let stacks = arranged.into_iter().map(stack).collect();
     let dicom_files = instances.len();
     Ok(Triage { path: path.to_owned(), files, dicom_files, missing, unreadable, series, instances, stacks })
 }

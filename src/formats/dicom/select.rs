@@ -1,5 +1,6 @@
 //! Which row of a triage is meant, and reading it.
 
+use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -7,13 +8,16 @@ use rayon::prelude::*;
 use super::instance::{self, Content};
 use super::part10;
 use super::scan::{self, Triage};
+use super::stack::Stack;
 use super::summary::SeriesSummary;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{Probe, ReadOptions, Sample, Study};
+use crate::formats::{OnGap, Probe, ReadOptions, Sample, Study};
 use crate::fs;
 use crate::limits::Limits;
 use crate::volume::{Source, SourceKind, Volume};
 
+const COMPLETE_OR_RESAMPLE: &str =
+    "look for the missing files, or give --on-gap resample to interpolate between the slices that are here";
 /// Rows that an error lists at most.
 const LISTED: usize = 12;
 
@@ -61,14 +65,16 @@ impl Triage {
     /// The row that `series` names: a Series Instance UID, a description (upper and lower case alike) or a row number.
     /// Without it, the only row that holds images.
     ///
+    /// A row that is refused for uneven steps alone is accepted under [`OnGap::Resample`].
+    ///
     /// Surveys, screenshots and projections step back when exactly one other row is there; a row that is refused does
     /// not, so a damaged series never gives way to a lesser one.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when no row or several are meant; [`crate::ErrorKind::Unsupported`] when the row
     /// cannot be read as a volume, with the reason.
-    pub fn choose(&self, series: Option<&str>) -> Result<&SeriesSummary> {
-        let rows: Vec<&SeriesSummary> = match series {
+    pub fn choose(&self, options: &ReadOptions) -> Result<&SeriesSummary> {
+        let rows: Vec<&SeriesSummary> = match &options.series {
             Some(series) => self.named(series.trim())?,
             None => {
                 let images: Vec<_> = self.series.iter().filter(|row| row.kind.is_image()).collect();
@@ -80,7 +86,11 @@ impl Triage {
             [] => Err(self.nothing()),
             [row] => match &row.refusal {
                 None => Ok(row),
-                Some(reason) => Err(Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path)),
+                Some(_) if row.can_be_resampled && options.on_gap == OnGap::Resample => Ok(row),
+                Some(reason) => {
+                    let error = Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path);
+                    Err(if row.can_be_resampled { error.hint(COMPLETE_OR_RESAMPLE) } else { error })
+                }
             },
             rows => {
                 let message = format!("{} volumes are here, one is wanted{}", rows.len(), listing(rows));
@@ -121,8 +131,8 @@ impl Triage {
     ///
     /// # Errors
     /// As [`Triage::choose`].
-    pub fn probe(&self, series: Option<&str>) -> Result<Probe> {
-        let row = self.choose(series)?;
+    pub fn probe(&self, options: &ReadOptions) -> Result<Probe> {
+        let row = self.choose(options)?;
         self.stack(row)?.probe(&self.instances, self.path.clone())
     }
 
@@ -133,13 +143,30 @@ impl Triage {
     /// [`crate::ErrorKind::Malformed`] when samples are missing or damaged; [`crate::ErrorKind::Limit`] when they are
     /// more than the limits allow.
     pub fn read_as<T: Sample>(&self, options: &ReadOptions) -> Result<Study<T>> {
-        let row = self.choose(options.series.as_deref())?;
+        let row = self.choose(options)?;
+        let volumes = self.stack(row)?.volumes();
+        let time = chosen_volume(volumes, options.volume).map_err(|e| e.at(&self.path))?;
+        let mut studies = self.studies(row, time..time + 1, options)?;
+        studies.pop().ok_or_else(|| Error::internal("a stack has no volume"))
+    }
+
+    /// Reads all volumes of a row in one pass over its files, in the order of time.
+    ///
+    /// # Errors
+    /// As [`Triage::read_as`], but for the choice of a volume.
+    pub fn read_all_as<T: Sample>(&self, options: &ReadOptions) -> Result<Vec<Study<T>>> {
+        let row = self.choose(options)?;
+        self.studies(row, 0..self.stack(row)?.volumes(), options)
+    }
+
+    fn studies<T: Sample>(
+        &self,
+        row: &SeriesSummary,
+        times: Range<usize>,
+        options: &ReadOptions,
+    ) -> Result<Vec<Study<T>>> {
         let stack = self.stack(row)?;
-        let time = chosen_volume(stack.volumes(), options.volume).map_err(|e| e.at(&self.path))?;
         let probe = stack.probe(&self.instances, self.path.clone())?;
-        let data = stack.voxels(&self.instances, time, &options.limits).map_err(|e| e.at(&self.path))?;
-        let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
-        let source = Source::new(Some(self.path.clone()), probe.grid, kind);
         let mut warnings = probe.warnings.clone();
         if row.modality == "RTDOSE" {
             let message = "the values are stored numbers: DoseGridScaling is not applied";
@@ -149,10 +176,20 @@ impl Triage {
             let message = format!("the files say {}; {assumed} is not assumed", probe.grid.orientation());
             warnings.push(Warning::new("orientation-kept", message));
         }
-        Ok(Study { volume: Volume::new(probe.grid, data)?, source, probe, warnings })
+        let volumes = stack.voxels(&self.instances, times.clone(), &options.limits).map_err(|e| e.at(&self.path))?;
+        let study = |(time, data)| {
+            let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
+            Ok(Study {
+                volume: Volume::new(probe.grid, data)?,
+                source: Source::new(Some(self.path.clone()), probe.grid, kind),
+                probe: probe.clone(),
+                warnings: warnings.clone(),
+            })
+        };
+        times.zip(volumes).map(study).collect()
     }
 
-    fn stack(&self, row: &SeriesSummary) -> Result<&super::stack::Stack> {
+    fn stack(&self, row: &SeriesSummary) -> Result<&Stack> {
         let stack = self.stacks.get(row.number - 1).and_then(Option::as_ref);
         stack.ok_or_else(|| Error::internal("a readable row has no stack"))
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::gap::{self, Even};
 use super::instance::Instance;
 use super::plane::{Plane, Vector, add, cross, dot, length, scale, subtract};
 use super::series::PlaneId;
@@ -32,7 +33,23 @@ pub(super) struct Stack {
     /// Angle in degrees between the step from slice to slice and the normal of the slices.
     pub(super) tilt: f64,
     pub(super) duplicates: usize,
+    /// For slices that are not evenly spaced, their places on the even grid that `affine` belongs to.
+    pub(super) places: Option<Vec<f64>>,
     pub(super) warnings: Vec<Warning>,
+}
+
+/// Why planes are no volume.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: String,
+    /// What they would be on an even grid, where unevenness is the only fault.
+    pub(super) resampled: Option<Box<Stack>>,
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self { reason, resampled: None }
+    }
 }
 
 /// Tells whether planes hold the same values; `None` for one that cannot be read.
@@ -59,10 +76,12 @@ impl Placed<'_> {
 }
 
 /// Orders planes of one orientation into a stack; an error says why they are no volume.
-pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests<'_>) -> Result<Stack, String> {
+pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests<'_>) -> Result<Stack, Refusal> {
     let found = ids.iter().filter_map(|&id| id.of(instances).map(|(plane, instance)| (id, plane, instance)));
     let mut planes: Vec<_> = found.map(|(id, plane, instance)| Placed { id, plane, instance, along: 0.0 }).collect();
-    let Some(&Placed { plane: first, .. }) = planes.first() else { return Err("it has no planes".to_owned()) };
+    let Some(&Placed { plane: first, .. }) = planes.first() else {
+        return Err("it has no planes".to_owned().into());
+    };
     let normal = cross(first.row, first.column);
     let normal = scale(normal, 1.0 / length(normal));
     for placed in &mut planes {
@@ -79,6 +98,7 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
         warnings.push(Warning::new("duplicate-slices", message));
     }
     sort_by_time(&mut positions)?;
+    let mut gaps = None;
     let step = match positions.len() {
         1 => {
             let mm = first.thickness.unwrap_or(1.0);
@@ -87,10 +107,19 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
             warnings.push(Warning::new("single-slice", message));
             scale(normal, mm)
         }
-        _ => even_step(&positions)?,
+        _ => match even_step(&positions) {
+            Ok(step) => step,
+            Err(reason) => {
+                let Some(even) = even_grid(&positions) else { return Err(reason.into()) };
+                let step = even.step;
+                gaps = Some((reason, even.places));
+                step
+            }
+        },
     };
     let origin = positions[0][0].plane;
-    check_grid(&positions, origin, step, normal)?;
+    let places = gaps.as_ref().map(|(_, places)| places.as_slice());
+    check_grid(&positions, places, origin, step, normal)?;
     let tilt = (dot(normal, step) / length(step)).clamp(-1.0, 1.0).acos().to_degrees();
     let tilt = if tilt > TILTED { tilt } else { 0.0 };
     if tilt > 0.0 {
@@ -99,7 +128,17 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     }
     let affine = ras_affine(origin, step)?;
     let slices = positions.iter().map(|times| times.iter().map(|placed| placed.id).collect()).collect();
-    Ok(Stack { slices, affine, tilt, duplicates, warnings })
+    let Some((reason, places)) = gaps else {
+        return Ok(Stack { slices, affine, tilt, duplicates, places: None, warnings });
+    };
+    warnings.push(Warning::new("resampled-slices", format!("slices are interpolated: {reason}")));
+    let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), warnings };
+    Err(Refusal { reason, resampled: Some(Box::new(resampled)) })
+}
+
+fn even_grid(positions: &[Vec<Placed<'_>>]) -> Option<Even> {
+    let along: Vec<_> = positions.iter().map(|times| times[0].along).collect();
+    gap::even(&along, positions.first()?[0].plane.position, positions.last()?[0].plane.position)
 }
 
 /// The affine in RAS+ from directions and positions in LPS+: the only place where the two meet.
@@ -269,11 +308,18 @@ fn round(mm: f64) -> f64 {
 }
 
 /// Refuses planes that lie off the grid sideways, or turned.
-fn check_grid(positions: &[Vec<Placed<'_>>], origin: &Plane, step: Vector, normal: Vector) -> Result<(), String> {
+fn check_grid(
+    positions: &[Vec<Placed<'_>>],
+    places: Option<&[f64]>,
+    origin: &Plane,
+    step: Vector,
+    normal: Vector,
+) -> Result<(), String> {
     let [between_rows, between_columns] = origin.spacing;
     let tolerance = OFF_GRID * between_rows.min(between_columns);
     for (k, times) in positions.iter().enumerate() {
-        let expected = add(origin.position, scale(step, float(k)));
+        let k = places.and_then(|places| places.get(k).copied()).unwrap_or(float(k));
+        let expected = add(origin.position, scale(step, k));
         for placed in times {
             let Some(format) = placed.instance.format else { continue };
             let off = subtract(placed.plane.position, expected);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::instance::{Content, Instance, SEGMENTATION};
 use super::plane::Layout;
 use super::series::Group;
-use super::stack::Stack;
+use super::stack::{Refusal, Stack};
 use crate::error::Warning;
 use crate::geometry::{Grid, Orientation};
 
@@ -111,6 +111,8 @@ pub struct SeriesSummary {
     pub duplicates: usize,
     /// Why the row cannot be read as a volume; `None` when it can.
     pub refusal: Option<String>,
+    /// True when the row is refused for uneven steps alone, so that it can be resampled on request.
+    pub can_be_resampled: bool,
     /// What is odd.
     pub warnings: Vec<Warning>,
 }
@@ -120,7 +122,7 @@ pub(super) fn summarize(
     number: usize,
     instances: &[Instance],
     group: &Group,
-    stack: Result<&Stack, &String>,
+    stack: Result<&Stack, &Refusal>,
 ) -> Option<SeriesSummary> {
     let mut files: Vec<usize> = match group {
         Group::Stack(planes) => planes.iter().map(|id| id.file).collect(),
@@ -147,6 +149,7 @@ pub(super) fn summarize(
         tilt_degrees: 0.0,
         duplicates: 0,
         refusal: None,
+        can_be_resampled: false,
         warnings: Vec::new(),
     };
     match stack {
@@ -161,7 +164,10 @@ pub(super) fn summarize(
             row.duplicates = stack.duplicates;
             row.warnings.clone_from(&stack.warnings);
         }
-        Err(refusal) => row.refusal = Some(refusal.clone()),
+        Err(refusal) => {
+            row.refusal = Some(refusal.reason.clone());
+            row.can_be_resampled = refusal.resampled.is_some();
+        }
     }
     Some(row)
 }

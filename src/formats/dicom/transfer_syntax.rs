@@ -69,8 +69,7 @@ const fn syntax(uid: &'static str, name: &'static str, codec: Codec) -> Transfer
     TransferSyntax { uid, name, codec }
 }
 
-/// All transfer syntaxes that are known by name. JPEG with 12-bit samples in the discrete cosine transform is refused
-/// although its syntax (JPEG extended) is listed as decoded: 8-bit streams under it are.
+/// All transfer syntaxes that are known by name.
 pub const TRANSFER_SYNTAXES: &[TransferSyntax] = &[
     syntax(IMPLICIT, "Implicit VR Little Endian", Codec::Native),
     syntax(EXPLICIT, "Explicit VR Little Endian", Codec::Native),

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::formats::DataType;
 
 /// A type that intensities can be read as: `f32`, or `f64` where every stored value must arrive exactly.
-pub trait Sample: Copy + Default + Send + Sync + 'static {
+pub trait Sample: Copy + Default + Into<f64> + Send + Sync + 'static {
     /// Rounded to the nearest.
     fn from_f64(value: f64) -> Self;
 }

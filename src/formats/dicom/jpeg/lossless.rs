@@ -187,7 +187,8 @@ mod tests {
                 let case = Case { predictor, precision, point_transform, interval };
                 let mask = u16::MAX >> (16 - precision) & (u16::MAX << point_transform);
                 // Smooth, and every fifth sample anywhere in the range.
-                let sample = |n: u32| (if n % 5 == 0 { n.wrapping_mul(40_503) >> 3 } else { n * 90 }) as u16 & mask;
+                let sample =
+                    |n: u32| (if n.is_multiple_of(5) { n.wrapping_mul(40_503) >> 3 } else { n * 90 }) as u16 & mask;
                 let samples: Vec<u16> = (0..63).map(sample).collect();
                 let coded = encode(&samples, 7, &case);
                 assert_eq!(decode(&coded, wanted).unwrap(), samples, "predictor {predictor}");

@@ -1,8 +1,12 @@
-//! JPEG of one component (ITU-T T.81): baseline and extended sequential with 8 or 12 bits, and lossless with 2 to 16.
+//! JPEG of one component: baseline and extended sequential with 8 or 12 bits and lossless with 2 to 16 (ITU-T T.81),
+//! and JPEG-LS (T.87).
 
 mod bits;
 mod huffman;
 mod lossless;
+pub(super) mod ls;
+mod ls_bits;
+mod ls_scan;
 mod sequential;
 
 use self::bits::Bits;

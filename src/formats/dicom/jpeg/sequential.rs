@@ -105,3 +105,35 @@ fn inverse(block: &[f32; 64], cosines: &[[f32; 8]; 8], precision: u32) -> [u16; 
         (sum + middle).round().clamp(0.0, largest) as u16
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode;
+    use crate::formats::dicom::codecs::Wanted;
+
+    /// Three flat blocks of 8 x 8 in a frame of 20 x 6 samples: codes of 4 bits for the first coefficient's category,
+    /// one bit of zero for the end of a block.
+    fn flat(precision: u8) -> Vec<u8> {
+        let mut out = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
+        out.extend([16; 64]);
+        out.extend([0xff, 0xc1, 0, 11, precision, 0, 6, 0, 20, 1, 1, 0x11, 0]);
+        out.extend(b"\xff\xc4\0\x1f\0\0\0\0\x0c\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b");
+        out.extend(b"\xff\xc4\0\x14\x10\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        out.extend(b"\xff\xda\0\x08\x01\x01\0\0\x3f\0");
+        // Differences 5 (0011 101), -7 (0011 000) and 0 (0000), each with the end of its block.
+        out.extend([0b0011_1010, 0b0011_0000, 0b0000_0111, 0xff, 0xd9]);
+        out
+    }
+
+    #[test]
+    fn flat_blocks_of_8_and_12_bits_are_at_their_level() {
+        for (precision, middle) in [(8, 128), (12, 2048)] {
+            let samples = decode(&flat(precision), Wanted { rows: 6, columns: 20, width: 2 }).unwrap();
+            for (n, &sample) in samples.iter().enumerate() {
+                // A step of 16 in the first coefficient is a level of 2.
+                assert_eq!(i32::from(sample), middle + [10, -4, -4][n % 20 / 8]);
+            }
+        }
+        assert!(decode(&flat(8)[..130], Wanted { rows: 6, columns: 20, width: 1 }).is_err());
+    }
+}
