@@ -13,7 +13,7 @@ use crate::labels::{self, Statistics};
 use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Outcome, Pipeline, Stage};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
-use crate::volume::{LabelMap, LabelTable, Volume};
+use crate::volume::{LabelMap, LabelTable};
 
 /// Labels of one study with everything that a report needs.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ impl Pipeline {
             let start = Instant::now();
             self.watch().step(Stage::Read, 0, 1)?;
             let inputs = Inputs::read(paths, self.spec(), options)?;
+            self.watch().step(Stage::Read, 1, 1)?;
             let read = start.elapsed().as_secs_f64();
             let mut outcome = self.segment(&inputs.channels)?;
             outcome.seconds.insert(0, (Stage::Read, read));
@@ -173,8 +174,9 @@ impl Segmentation {
         let Some(scores) = &self.outcome.probabilities else {
             return Err(Error::internal("probabilities were not kept"));
         };
+        let scores = scores.on_grid(self.labels().grid())?;
         for class in &self.spec.labels {
-            let volume: Volume = scores.on_grid(class.class, self.labels().grid())?;
+            let volume = scores.class(class.class)?;
             let path = with_suffix(path, &class.id.to_string());
             let name = Some(class.name.clone());
             let options = WriteOptions::new(DataType::Float32).with_overwrite(overwrite).with_quantity(name);
