@@ -1,4 +1,5 @@
 //! Every stage by itself, around a function of one's own: the largest piece of bright tissue in a head.
+#![allow(clippy::print_stdout, reason = "a program says what it did")]
 
 use unet_vol::formats::{self, ReadOptions};
 use unet_vol::geometry::GridRule;
@@ -23,10 +24,9 @@ fn main() -> Result<()> {
     let grid = oriented.grid().respaced([2.0; 3], GridRule::HalfPixel)?;
     let mut volume = resample(&oriented, &grid, &ResampleOptions::new(Method::Area))?;
     Normalization::new(vec![Step::MinMax { over: Over::All }]).apply_to(&mut volume, None)?;
-
     // Tile by tile; scores are `[class][k][j][i]`.
-    let layout =
-        Layout::new(&Tiling::OverlapTile(OverlapTile::new([32; 3])), grid.shape(), &NetworkShape::padded([1; 3]))?;
+    let tiling = Tiling::OverlapTile(OverlapTile::new([32; 3]));
+    let layout = Layout::new(&tiling, grid.shape(), &NetworkShape::padded([1; 3]))?;
     let [ni, nj, nk] = grid.shape();
     let mut scores = vec![0.0; 2 * grid.voxels()];
     let mut patch = vec![0.0; layout.patch().iter().product()];
@@ -41,7 +41,6 @@ fn main() -> Result<()> {
             }
         }
     }
-
     // A label for every voxel of the study itself, then its largest piece.
     let mut decider = Decider::new(&grid, study.volume.grid(), &DecideOptions::new(vec![0, 1]))?;
     decider.push(&scores, nk)?;

@@ -11,7 +11,7 @@ use crate::fs::{self, Overwrite};
 use crate::inference::Backend;
 use crate::labels::{self, Statistics};
 use crate::model::ModelSpec;
-use crate::pipeline::{Origin, Outcome, Pipeline, Stage};
+use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
 use crate::volume::{LabelMap, LabelTable};
 
@@ -29,6 +29,7 @@ pub struct Segmentation {
     origin: Origin,
     backend: Backend,
     threads: usize,
+    watch: Watch,
 }
 
 impl Pipeline {
@@ -62,6 +63,7 @@ impl Pipeline {
                 origin: self.origin().clone(),
                 backend: self.backend().clone(),
                 threads: rayon::current_num_threads(),
+                watch: self.watch().clone(),
             })
         })
     }
@@ -78,8 +80,10 @@ impl Segmentation {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Output`] when it cannot be written, [`crate::ErrorKind::Usage`] when it exists,
-    /// [`crate::ErrorKind::Internal`] when the certificate fails; then nothing is left behind.
+    /// [`crate::ErrorKind::Internal`] when the certificate fails, in which case nothing is left behind;
+    /// [`crate::ErrorKind::Interrupted`] after [`Cancel::cancel`](crate::pipeline::Cancel::cancel) before this.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Certificate> {
+        self.watch.step(Stage::Write, 0, 1)?;
         self.write_labels(path.as_ref(), self.labels(), Overwrite::Refuse)
     }
 
@@ -88,6 +92,7 @@ impl Segmentation {
     /// # Errors
     /// As [`Segmentation::save`], for each file.
     pub fn write(&self, outputs: &OutputPaths) -> Result<Manifest> {
+        self.watch.step(Stage::Write, 0, 1)?;
         let start = Instant::now();
         let overwrite = outputs.overwrite;
         let certificate = self.write_labels(&outputs.labels, self.labels(), overwrite)?;

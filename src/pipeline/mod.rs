@@ -29,7 +29,7 @@ use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
 
 use keep::KeepLabels;
-use progress::Watch;
+pub(crate) use progress::Watch;
 
 /// How often the bytes of a model lie in memory: its file, its graph for us and for the engine, packed weights.
 const MODEL_COPIES: u64 = 5;

@@ -1,10 +1,12 @@
 //! The bundled model from end to end.
 
+use std::sync::{Arc, Mutex};
+
 use unet_vol::formats::{self, ReadOptions};
 use unet_vol::inference::embedded::Engine;
 use unet_vol::inference::{EngineChoice, Options, Precision, Predictor, TensorView};
 use unet_vol::model::{Model, graph::Graph};
-use unet_vol::pipeline::{Pipeline, PipelineBuilder};
+use unet_vol::pipeline::{Cancel, Pipeline, PipelineBuilder, Stage};
 use unet_vol::{Affine, ErrorKind, Grid, Volume};
 
 use crate::support::{repository, shared};
@@ -110,7 +112,20 @@ fn a_real_head_is_labelled_as_well_as_the_model_s_record_says() {
 
 #[test]
 fn the_synthetic_head_is_labelled_as_before() {
-    let segmentation = builder().build().unwrap().run(repository("testdata/synthetic_head.nii.gz")).unwrap();
+    let steps: Arc<Mutex<Vec<Stage>>> = Arc::default();
+    let seen = Arc::clone(&steps);
+    let cancel = Cancel::new();
+    let pipeline = builder().progress(Arc::new(move |step| seen.lock().unwrap().push(step.stage)));
+    let pipeline = pipeline.cancel(cancel.clone()).build().unwrap();
+    let segmentation = pipeline.run(repository("testdata/synthetic_head.nii.gz")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    segmentation.save(dir.path().join("labels.nii.gz")).unwrap();
+    let mut stages = steps.lock().unwrap().clone();
+    stages.dedup();
+    assert_eq!(stages, [Stage::Read, Stage::Prepare, Stage::Network, Stage::Postprocess, Stage::Write]);
+    cancel.cancel();
+    let error = segmentation.save(dir.path().join("late.nii.gz")).unwrap_err();
+    assert_eq!((error.kind(), dir.path().join("late.nii.gz").exists()), (ErrorKind::Interrupted, false));
     let reference = repository("testdata/synthetic_head_seg.nii.gz");
     let reference = formats::read_labels(reference, &ReadOptions::new()).unwrap().labels;
     let ids = segmentation.labels().table.labels().iter().map(|label| label.id).filter(|&id| id != 24);

@@ -34,6 +34,7 @@ fn peak_rss() -> Option<u64> {
 /// Runs in a process that [`measured`] starts; does nothing by itself.
 #[test]
 #[ignore = "a part of another test"]
+#[allow(clippy::print_stdout, reason = "its result")]
 fn child() {
     let Ok(text) = std::env::var("UNET_VOL_TEST_CHILD") else { return };
     let (classes, depth) = text.split_once(' ').unwrap();

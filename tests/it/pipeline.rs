@@ -1,5 +1,7 @@
 //! The way from a study to labels around tiny networks whose answer is known.
 
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
+
 use std::sync::{Arc, Mutex};
 
 use unet_vol::geometry::{Affine, Direction, Grid, Orientation};
@@ -62,6 +64,9 @@ fn check_probabilities(outcome: &Outcome) {
     }
 }
 
+/// Makes a network of that many classes.
+type Make = fn(usize) -> Network;
+
 const HALO: &str = "[network]\ndimensions = 'three'\nminimum = [1, 1, 1]\nmultiple = [1, 1, 1]\nmargin = [0, 0, 0]\n\
                     receptive_halo = [1, 1, 1]\n";
 const EVEN: &str = "[network]\ndimensions = 'three'\nminimum = [2, 2, 2]\nmultiple = [2, 2, 2]\nmargin = [0, 0, 0]\n\
@@ -71,7 +76,7 @@ const EVEN: &str = "[network]\ndimensions = 'three'\nminimum = [2, 2, 2]\nmultip
 fn tiles_that_see_enough_give_what_the_whole_gives() {
     let study = [texture(grid([20, 17, 23]), 4, false)];
     let mut tried = 0;
-    let networks: [(fn(usize) -> Network, &str); 2] = [(Network::blurred, HALO), (Network::strided, EVEN)];
+    let networks: [(Make, &str); 2] = [(Network::blurred, HALO), (Network::strided, EVEN)];
     for (network, shape) in networks {
         let make = || builder(network(4), spec(4, shape)).keep_probabilities(true);
         let whole = segment(make(), &study);
@@ -122,6 +127,28 @@ fn windows_of_a_network_that_sees_one_voxel_give_what_the_whole_gives() {
             let tiled = segment(make().tiling(tiling(text)), &study);
             assert_eq!(ids(&tiled), wanted, "{text}");
             assert!(largest_difference(&probabilities(&tiled), &probabilities(&whole)) < 1e-5, "{text}");
+        }
+    }
+}
+
+/// On a grid of another spacing and orientation: what is interpolated for labels is what is interpolated here.
+#[test]
+fn probabilities_belong_to_the_labels_on_any_grid() {
+    let study = [texture(grid([11, 9, 10]), 4, false)];
+    let grids = "[input]\norientation = 'PIR'\naxis_order = 'ijk'\n[grid]\nspacing_mm = [1.9, 2.3, 2.1]\n";
+    let oblique = "[input]\norientation = 'LIA'\n\
+                   [grid]\nshape = [8, 9, 9]\nspacing_mm = [2, 2, 2]\nworld_aligned = true\n";
+    let turned = Affine::from_rows([[1.0, 0.2, 0.1, -9.0], [-0.2, 1.3, 0.3, -8.0], [0.1, -0.3, 1.4, -4.0]]).unwrap();
+    let turned = [study[0].clone().with_grid(grid([11, 9, 10]).with_affine(turned)).unwrap()];
+    for (study, grids) in [(&study, grids), (&turned, oblique)] {
+        for output in ["", "activation = 'softmax'", "outside = 'clamp'", "back = 'nearest'"] {
+            let more = format!("{grids}[output]\n{output}\n{}", HALO);
+            let window = tiling(r#"{"method":"sliding-window","patch":[5,4,3]}"#);
+            let make = || builder(Network::blurred(4), spec(4, &more)).keep_probabilities(true);
+            for outcome in [segment(make(), study), segment(make().tiling(window), study)] {
+                check_probabilities(&outcome);
+                assert!((0..4).all(|class| ids(&outcome).contains(&(10 * class))), "{more}");
+            }
         }
     }
 }
@@ -217,7 +244,7 @@ fn oblique_and_sheared_studies_are_decided_where_they_are() {
                 background.fill(0.1);
                 bright.copy_from_slice(input);
             });
-            let outcome = segment(builder(network, spec(2, more)), &[study.clone()]);
+            let outcome = segment(builder(network, spec(2, more)), std::slice::from_ref(&study));
             let (mut checked, mut bright) = (0, 0);
             for (n, &id) in ids(&outcome).iter().enumerate() {
                 let inside = (0..3).all(|a| (2..shape[a] - 2).contains(&index(n)[a]));
@@ -296,7 +323,7 @@ fn overlapping_tiles_of_a_valid_network_give_what_the_whole_gives() {
 #[test]
 fn every_ceiling_gives_the_same_labels_or_a_refusal_with_the_number() {
     let study = [texture(grid([24, 30, 40]), 4, false)];
-    let networks: [(fn(usize) -> Network, &str); 2] = [(Network::blurred, HALO), (Network::strided, EVEN)];
+    let networks: [(Make, &str); 2] = [(Network::blurred, HALO), (Network::strided, EVEN)];
     for (network, shape) in networks {
         let make = |bytes: u64| {
             let mut network = network(4);
