@@ -300,9 +300,27 @@ pub(crate) fn peak_rss() -> Option<u64> {
     kernel_figure("/proc/self/status", "VmHWM:")
 }
 
-/// Bytes that the system could give to a program without swapping, where it says.
-pub(crate) fn available_memory() -> Option<u64> {
-    kernel_figure("/proc/meminfo", "MemAvailable:")
+/// Bytes that this process may take in all, what it holds included, before the system swaps or a limit of its control
+/// group (a container, a batch job) ends it; where the system says.
+pub(crate) fn memory_in_reach() -> Option<u64> {
+    let held = kernel_figure("/proc/self/status", "VmRSS:").unwrap_or(0);
+    let free = kernel_figure("/proc/meminfo", "MemAvailable:");
+    free.into_iter().chain(control_group_memory()).min().map(|free| free.saturating_add(held))
+}
+
+/// Bytes that the process's control group still gives: its limit less what is used, the cache that can be dropped apart
+/// (Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
+fn control_group_memory() -> Option<u64> {
+    let groups = [
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file "),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "),
+    ];
+    groups.iter().find_map(|(folder, limit, used, cache)| {
+        let text = |name: &str| std::fs::read_to_string(format!("{folder}/{name}")).ok();
+        let number = |name: &str| text(name)?.trim().parse::<u64>().ok();
+        let cached = text("memory.stat")?.lines().find_map(|line| line.strip_prefix(cache)?.parse::<u64>().ok());
+        Some(number(limit)?.saturating_sub(number(used)?.saturating_sub(cached.unwrap_or(0))))
+    })
 }
 
 /// A figure in kB from a file of the Linux kernel.

@@ -11,9 +11,9 @@ use crate::fs::{self, Overwrite};
 use crate::inference::Backend;
 use crate::labels::{self, Statistics};
 use crate::model::ModelSpec;
-use crate::pipeline::{Origin, Outcome, Pipeline, Stage};
+use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
-use crate::volume::{LabelMap, LabelTable, Volume};
+use crate::volume::{LabelMap, LabelTable};
 
 /// Labels of one study with everything that a report needs.
 #[derive(Debug)]
@@ -29,6 +29,7 @@ pub struct Segmentation {
     origin: Origin,
     backend: Backend,
     threads: usize,
+    watch: Watch,
 }
 
 impl Pipeline {
@@ -49,6 +50,7 @@ impl Pipeline {
             let start = Instant::now();
             self.watch().step(Stage::Read, 0, 1)?;
             let inputs = Inputs::read(paths, self.spec(), options)?;
+            self.watch().step(Stage::Read, 1, 1)?;
             let read = start.elapsed().as_secs_f64();
             let mut outcome = self.segment(&inputs.channels)?;
             outcome.seconds.insert(0, (Stage::Read, read));
@@ -61,6 +63,7 @@ impl Pipeline {
                 origin: self.origin().clone(),
                 backend: self.backend().clone(),
                 threads: rayon::current_num_threads(),
+                watch: self.watch().clone(),
             })
         })
     }
@@ -77,8 +80,10 @@ impl Segmentation {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Output`] when it cannot be written, [`crate::ErrorKind::Usage`] when it exists,
-    /// [`crate::ErrorKind::Internal`] when the certificate fails; then nothing is left behind.
+    /// [`crate::ErrorKind::Internal`] when the certificate fails, in which case nothing is left behind;
+    /// [`crate::ErrorKind::Interrupted`] after [`Cancel::cancel`](crate::pipeline::Cancel::cancel) before this.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<Certificate> {
+        self.watch.step(Stage::Write, 0, 1)?;
         self.write_labels(path.as_ref(), self.labels(), Overwrite::Refuse)
     }
 
@@ -87,6 +92,7 @@ impl Segmentation {
     /// # Errors
     /// As [`Segmentation::save`], for each file.
     pub fn write(&self, outputs: &OutputPaths) -> Result<Manifest> {
+        self.watch.step(Stage::Write, 0, 1)?;
         let start = Instant::now();
         let overwrite = outputs.overwrite;
         let certificate = self.write_labels(&outputs.labels, self.labels(), overwrite)?;
@@ -173,9 +179,10 @@ impl Segmentation {
         let Some(scores) = &self.outcome.probabilities else {
             return Err(Error::internal("probabilities were not kept"));
         };
+        let scores = scores.on_grid(self.labels().grid())?;
         let kept = self.spec.labels.iter().filter(|class| self.labels().table.get(class.id).is_some());
         for class in kept {
-            let volume: Volume = scores.on_grid(class.class, self.labels().grid())?;
+            let volume = scores.class(class.class)?;
             let path = of_class(path, class.id);
             let name = Some(class.name.clone());
             let options = WriteOptions::new(DataType::Float32).with_overwrite(overwrite).with_quantity(name);

@@ -14,7 +14,7 @@ mod stitch;
 mod working;
 
 pub use plan::{Plan, StageBytes};
-pub use probabilities::Probabilities;
+pub use probabilities::{Probabilities, ProbabilitiesOnGrid};
 pub use progress::{Cancel, Progress, ProgressCallback, Stage};
 
 use std::sync::Arc;
@@ -29,15 +29,25 @@ use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
 
 use keep::KeepLabels;
-use progress::Watch;
+pub(crate) use progress::Watch;
+
+/// How often the bytes of a model lie in memory: its file, its graph for us and for the engine, packed weights.
+const MODEL_COPIES: u64 = 5;
 
 /// Settings of a [`Pipeline`]; made by [`Pipeline::builder`].
 #[derive(Debug, Clone)]
 pub struct PipelineBuilder {
-    model: Model,
+    network: Network,
     engine: inference::Options,
     settings: Settings,
     threads: usize,
+}
+
+/// Who computes: a model that an engine opens, or a predictor of the caller's.
+#[derive(Debug, Clone)]
+enum Network {
+    Model(Model),
+    Predictor(ModelSpec, Arc<dyn Predictor>),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -51,7 +61,11 @@ struct Settings {
 }
 
 impl PipelineBuilder {
-    /// Which engine and device run the network, in which precision.
+    fn of(network: Network) -> Self {
+        Self { network, engine: inference::Options::default(), settings: Settings::default(), threads: 0 }
+    }
+
+    /// Which engine and device run the network, in which precision; nothing to a predictor of the caller's.
     #[must_use]
     pub fn engine(mut self, options: inference::Options) -> Self {
         self.engine = options;
@@ -119,16 +133,30 @@ impl PipelineBuilder {
     /// # Errors
     /// [`crate::ErrorKind::Model`] when the engine cannot be had or the network does not fit its description.
     pub fn build(self) -> Result<Pipeline> {
-        let pool = thread_pool(self.threads)?;
-        let file = ModelFile::from(&self.model);
-        let open = || inference::open(&file, &self.engine);
-        let (predictor, notes) = match &pool {
-            Some(pool) => pool.install(open)?,
-            None => open()?,
-        };
-        let origin = Origin { path: self.model.path().map(Into::into), sha256: Some(self.model.sha256().to_owned()) };
-        let network = network::of_graph(self.model.spec(), self.model.graph())?;
-        Pipeline::assemble(self.model.spec().clone(), origin, predictor, network, self.settings, pool, notes)
+        let Self { network, engine, settings, threads } = self;
+        let pool = thread_pool(threads)?;
+        match network {
+            Network::Model(model) => {
+                let file = ModelFile::from(&model);
+                let open = || inference::open(&file, &engine);
+                let (predictor, notes) = match &pool {
+                    Some(pool) => pool.install(open)?,
+                    None => open()?,
+                };
+                let origin = Origin { path: model.path().map(Into::into), sha256: Some(model.sha256().to_owned()) };
+                let network = network::of_graph(model.spec(), model.graph())?;
+                let mut pipeline =
+                    Pipeline::assemble(model.spec().clone(), origin, predictor.into(), network, settings, pool)?;
+                pipeline.model_bytes = MODEL_COPIES * model.bytes().len() as u64;
+                pipeline.notes = notes;
+                Ok(pipeline)
+            }
+            Network::Predictor(spec, predictor) => {
+                spec.validate()?;
+                let network = network::of_description(&spec, predictor.as_ref());
+                Pipeline::assemble(spec, Origin::default(), predictor, network, settings, pool)
+            }
+        }
     }
 }
 
@@ -146,9 +174,11 @@ pub struct Origin {
 pub struct Pipeline {
     spec: ModelSpec,
     origin: Origin,
-    predictor: Box<dyn Predictor>,
+    predictor: Arc<dyn Predictor>,
     settings: Settings,
     network: NetworkShape,
+    /// What the model takes before any study comes: its file, graphs, packed weights.
+    model_bytes: u64,
     keep: KeepLabels,
     pool: Option<Arc<rayon::ThreadPool>>,
     notes: Vec<Warning>,
@@ -190,7 +220,13 @@ impl Pipeline {
     /// Settings for a model.
     #[must_use]
     pub fn builder(model: Model) -> PipelineBuilder {
-        PipelineBuilder { model, engine: inference::Options::default(), settings: Settings::default(), threads: 0 }
+        PipelineBuilder::of(Network::Model(model))
+    }
+
+    /// Settings for a network of the caller's own, without ONNX.
+    #[must_use]
+    pub fn predictor_builder(spec: ModelSpec, predictor: Box<dyn Predictor>) -> PipelineBuilder {
+        PipelineBuilder::of(Network::Predictor(spec, predictor.into()))
     }
 
     /// A network of the caller's own, without ONNX.
@@ -198,23 +234,20 @@ impl Pipeline {
     /// # Errors
     /// [`crate::ErrorKind::Model`] when the predictor does not fit the description.
     pub fn with_predictor(spec: ModelSpec, predictor: Box<dyn Predictor>) -> Result<Self> {
-        spec.validate()?;
-        let network = network::of_description(&spec);
-        Self::assemble(spec, Origin::default(), predictor, network, Settings::default(), None, Vec::new())
+        Self::predictor_builder(spec, predictor).build()
     }
 
     fn assemble(
         spec: ModelSpec,
         origin: Origin,
-        predictor: Box<dyn Predictor>,
+        predictor: Arc<dyn Predictor>,
         network: NetworkShape,
         settings: Settings,
         pool: Option<Arc<rayon::ThreadPool>>,
-        notes: Vec<Warning>,
     ) -> Result<Self> {
-        check_network(&spec, &network, predictor.as_ref())?;
+        check_network(&spec, settings.tiling.as_ref().unwrap_or(&spec.tiling), &network, predictor.as_ref())?;
         let keep = KeepLabels::new(&settings.keep_labels, &spec.table()?)?;
-        Ok(Self { spec, origin, predictor, settings, network, keep, pool, notes })
+        Ok(Self { spec, origin, predictor, settings, network, model_bytes: 0, keep, pool, notes: Vec::new() })
     }
 
     /// What the model expects and means.
@@ -241,7 +274,7 @@ impl Pipeline {
     /// [`crate::ErrorKind::Limit`] when the plan does not fit the memory ceiling; [`crate::ErrorKind::Model`] when the
     /// network does not take the sizes that come out.
     pub fn plan(&self, source: &Grid) -> Result<Plan> {
-        Ok(plan::Layouts::new(self, source)?.plan)
+        self.install(|| Ok(plan::Layouts::new(self, source)?.plan))
     }
 
     /// Segments a study: one volume per input channel, all on one grid.
@@ -262,9 +295,14 @@ impl Pipeline {
         }
     }
 
-    /// The ceiling for memory: what was asked for, else what the machine has free.
+    /// What is done to the labels.
+    fn steps(&self) -> &[Step] {
+        self.settings.postprocess.as_ref().unwrap_or(&self.spec.postprocess)
+    }
+
+    /// The ceiling for memory: what was asked for, else what this process can get.
     fn ceiling(&self) -> Option<u64> {
-        self.settings.max_bytes.or_else(fs::available_memory)
+        self.settings.max_bytes.or_else(fs::memory_in_reach)
     }
 
     /// Progress and cancellation, for the stages outside.
@@ -283,7 +321,7 @@ fn thread_pool(threads: usize) -> Result<Option<Arc<rayon::ThreadPool>>> {
 }
 
 /// Rank, channels and classes of the network against its description, before the first tile.
-fn check_network(spec: &ModelSpec, network: &NetworkShape, predictor: &dyn Predictor) -> Result<()> {
+fn check_network(spec: &ModelSpec, tiling: &Tiling, network: &NetworkShape, predictor: &dyn Predictor) -> Result<()> {
     let (input, output) = (predictor.input(), predictor.output());
     let shape = |s: &[Option<usize>]| {
         let sizes: Vec<_> = s.iter().map(|n| n.map_or("?".to_owned(), |n| n.to_string())).collect();
@@ -305,7 +343,7 @@ fn check_network(spec: &ModelSpec, network: &NetworkShape, predictor: &dyn Predi
     if network::is_planar(network) != (rank == 4) {
         return fail(format!("the description of {:?} does not fit a network of rank {rank}", spec.name));
     }
-    let slices = if let Tiling::Slices(slices) = &spec.tiling { slices.slices } else { 1 };
+    let slices = if let Tiling::Slices(slices) = tiling { slices.slices } else { 1 };
     let channels = spec.input.channels.len() * slices;
     if input.shape[1].is_some_and(|n| n != channels) {
         return fail(format!("the description of {:?} names {channels} input channels", spec.name));

@@ -1,6 +1,7 @@
 //! What a network demands of its patches, read off its graph.
 
 use crate::error::Result;
+use crate::inference::Predictor;
 use crate::model::ModelSpec;
 use crate::model::graph::{AxisFacts, Facts, Graph, Sizes};
 use crate::tiling::{Dimensions, NetworkShape};
@@ -14,8 +15,11 @@ pub(super) fn of_graph(spec: &ModelSpec, graph: &Graph) -> Result<NetworkShape> 
 }
 
 /// The demands that the description states, else sides that are multiples of the grid's.
-pub(super) fn of_description(spec: &ModelSpec) -> NetworkShape {
-    spec.network.unwrap_or_else(|| NetworkShape::padded([spec.grid.multiple; 3]))
+pub(super) fn of_description(spec: &ModelSpec, predictor: &dyn Predictor) -> NetworkShape {
+    spec.network.unwrap_or_else(|| {
+        let shape = NetworkShape::padded([spec.grid.multiple; 3]);
+        if predictor.input().shape.len() == 4 { shape.two_dimensional() } else { shape }
+    })
 }
 
 fn from_facts(facts: &Facts) -> NetworkShape {

@@ -10,12 +10,18 @@ use crate::inference::Predictor;
 use crate::labels::{DecideOptions, Decider};
 use crate::limits;
 use crate::model::ModelSpec;
-use crate::tiling::{Exact, Layout, NetworkShape, Tiling};
+use crate::resample::resample_bytes;
+use crate::tiling::{Exact, Layout, NetworkShape, Slices, Tiling, Whole};
 
-/// What a process of this kind needs before it holds any voxel: code, stacks, a model's bytes and tables.
-const BASE_BYTES: u64 = 64 * limits::MIB;
-/// Patches that are tried are this much shorter each time.
-const SHRINK: f64 = 0.8;
+/// What a process of this kind needs before it holds any voxel: code, tables, buffers of files.
+const BASE_BYTES: u64 = 56 * limits::MIB;
+/// Stack, rows and planes of one thread.
+const THREAD_BYTES: u64 = 4 * limits::MIB;
+/// Bytes per voxel of a label volume that its runs may take in the steps on components: 20 bytes for each run and once
+/// more while slabs are joined, with a run per 8 voxels. Heads have one per 20 or more.
+const RUN_BYTES: u64 = 5;
+/// The part of a patch that each further try is shorter by is one in this many.
+const SHORTENING: usize = 5;
 
 /// Peak bytes of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,7 +32,7 @@ pub struct StageBytes {
     pub bytes: u64,
 }
 
-/// What a run will do and need.
+/// What a run will do and need; a model that feeds only a box of its grid is planned for all of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -36,7 +42,7 @@ pub struct Plan {
     pub working: [usize; 3],
     /// Voxels that the network reads at once, in the same order.
     pub patch: [usize; 3],
-    /// Number of patches; fewer when the model feeds only a box.
+    /// Number of patches.
     pub tiles: usize,
     /// Runs of the network.
     pub passes: usize,
@@ -76,7 +82,7 @@ impl Layouts {
     }
 }
 
-/// The first tiling, from the wanted one to smaller exact ones, whose plan fits the ceiling.
+/// The first tiling, from the wanted one to smaller ones with the same scores, whose plan fits the ceiling.
 fn fitting(
     wanted: &Tiling,
     working: &Grid,
@@ -85,15 +91,13 @@ fn fitting(
     draft: impl Fn(&Tiling) -> Result<Plan>,
 ) -> Result<(Tiling, Plan)> {
     let first = draft(wanted)?;
-    let Some(ceiling) = ceiling else { return Ok((wanted.clone(), first)) };
+    let ceiling = ceiling.unwrap_or(u64::MAX);
     let mut least = first.peak_bytes;
     if least <= ceiling {
         return Ok((wanted.clone(), first));
     }
-    for patch in exact_patches(wanted, working.shape(), network) {
-        let tiling = Tiling::Exact(Exact::new(patch));
-        // A patch without a core ends the series; larger ones have been tried.
-        let Ok(plan) = draft(&tiling) else { break };
+    for tiling in smaller(wanted, working.shape(), network)? {
+        let plan = draft(&tiling)?;
         least = least.min(plan.peak_bytes);
         if plan.peak_bytes <= ceiling {
             return Ok((tiling, plan));
@@ -103,33 +107,40 @@ fn fitting(
         .hint(format!("give --max-ram {}M or more", least.div_ceil(1_000_000))))
 }
 
-/// Ever smaller patches that give the scores of the whole volume: shorter along k first, then j, then i.
-fn exact_patches(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Vec<[usize; 3]> {
-    if !matches!(wanted, Tiling::Whole(_) | Tiling::Exact(_)) || network.receptive_halo.is_none() {
-        return Vec::new();
-    }
-    let step = |axis: usize| network.multiple[axis].max(1);
-    let mut patch = [0, 1, 2].map(|axis| shape[axis].next_multiple_of(step(axis)));
+/// Tilings of ever smaller patches or batches that give the scores of `wanted`.
+fn smaller(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result<Vec<Tiling>> {
+    let padding = match wanted {
+        Tiling::Whole(whole) => whole.padding,
+        Tiling::Exact(exact) => exact.padding,
+        Tiling::Slices(slices) => {
+            let batches = std::iter::successors(Some(slices.batch), |batch| Some(batch / 2)).skip(1);
+            let batches = batches.take_while(|&batch| batch > 0);
+            return Ok(batches.map(|batch| Tiling::Slices(Slices { batch, ..slices.clone() })).collect());
+        }
+        _ => return Ok(Vec::new()),
+    };
+    let Some(halo) = network.receptive_halo.filter(|_| network.margin == [0; 3]) else { return Ok(Vec::new()) };
+    let whole = Layout::new(&Tiling::Whole(Whole::new(padding)), shape, network)?;
+    let exact = |patch| Tiling::Exact(Exact { padding, ..Exact::new(patch) });
+    Ok(exact_patches(whole.patch(), halo, network.multiple).into_iter().map(exact).collect())
+}
+
+/// Ever smaller patches, from `patch` on, in steps that the network takes: shorter along k first, then j, then i.
+fn exact_patches(mut patch: [usize; 3], halo: [usize; 3], multiple: [usize; 3]) -> Vec<[usize; 3]> {
     let mut patches = Vec::new();
-    for axis in [2, 1, 0] {
+    for axis in [2, 1, 0].into_iter().filter(|&axis| multiple[axis] > 0) {
+        // A core shorter than half a halo would be mostly repeated work.
+        let shortest = 2 * halo[axis] + (halo[axis] / 2).max(multiple[axis]);
         loop {
-            let shorter = shrunk(patch[axis], step(axis));
-            let halo = network.receptive_halo.map_or(0, |halo| halo[axis]);
-            // A core shorter than half a halo would be mostly repeated work.
-            if shorter == patch[axis] || shorter < 2 * halo + (halo / 2).max(step(axis)) {
+            let less = (patch[axis] / SHORTENING).next_multiple_of(multiple[axis]).max(multiple[axis]);
+            if patch[axis] < shortest + less {
                 break;
             }
-            patch[axis] = shorter;
+            patch[axis] -= less;
             patches.push(patch);
         }
     }
     patches
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a length")]
-#[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
-fn shrunk(length: usize, step: usize) -> usize {
-    ((length as f64 * SHRINK) as usize / step * step).max(step)
 }
 
 impl Plan {
@@ -140,35 +151,33 @@ impl Plan {
         layout: &Layout,
         decide: &DecideOptions,
     ) -> Result<Self> {
-        let channels = pipeline.spec().input.channels.len();
-        let classes = decide.ids.len();
+        let spec = pipeline.spec();
+        let channels = spec.input.channels.len();
         let floats = |count: usize| (count as u64).saturating_mul(4);
-        let batch = layout.batch().min(layout.len());
-        let input = layout.input_shape(batch, channels);
-        let output = layout.output_shape(batch, classes);
-        let study = BASE_BYTES + floats(source.voxels() * channels);
-        let fed = floats(working.voxels() * channels);
-        let labels = source.voxels() as u64 * 2;
-        let ring = if covers(layout) { 0 } else { layout.ring_bytes(classes) };
-        let network = study
-            + fed
-            + ring
-            + floats(input.iter().product())
-            + floats(output.iter().product())
-            + pipeline.predictor.working_bytes(&input)?
-            + Decider::bytes(
-                working,
-                source,
-                decide,
-                if covers(layout) { working.shape()[2] } else { layout.ring_planes() },
-            )
-            + labels;
+        let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
+        let study = program + floats(source.voxels() * channels);
+        let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
+        // A channel with values that are not finite is copied; the box that is fed is one more copy.
+        let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
+        let cropped = if spec.input.crop.is_some() { fed } else { 0 };
+        let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
+        let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
+        let engine = pipeline.predictor.working_bytes(&shape)?;
+        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide);
+        // The engine keeps its memory for the next study.
+        let after = study + engine + labels;
+        let runs = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
+        let kept = if pipeline.settings.keep_probabilities {
+            3 * floats(source.voxels()) + 2 * floats(working.voxels())
+        } else {
+            labels
+        };
         let stages = vec![
             StageBytes { name: "read", bytes: study },
-            StageBytes { name: "prepare", bytes: study + 2 * fed },
-            StageBytes { name: "network", bytes: network },
-            StageBytes { name: "postprocess", bytes: study + 3 * labels },
-            StageBytes { name: "write", bytes: study + 2 * labels },
+            StageBytes { name: "prepare", bytes: study + prepare },
+            StageBytes { name: "network", bytes: study + network },
+            StageBytes { name: "postprocess", bytes: after + runs },
+            StageBytes { name: "write", bytes: after + kept },
         ];
         let peak_bytes = stages.iter().map(|stage| stage.bytes).max().unwrap_or(0);
         Ok(Self {
@@ -181,6 +190,23 @@ impl Plan {
             peak_bytes,
         })
     }
+}
+
+/// Bytes beside the study and what is fed while tiles run: buffers of the network of input `shape`, the ring of the
+/// stitcher, the decision with the labels.
+fn pass_bytes(layout: &Layout, shape: &[usize], working: &Grid, source: &Grid, decide: &DecideOptions) -> u64 {
+    let classes = decide.ids.len();
+    let (ring, depth) =
+        if covers(layout) { (0, working.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
+    let values = |shape: &[usize]| shape.iter().fold(4_u64, |bytes, &n| bytes.saturating_mul(n as u64));
+    // One plane of all classes for an activation, one of all channels of the output for a file of probabilities.
+    let planes = values(&[classes + 1, working.shape()[0], working.shape()[1]]);
+    values(shape)
+        + values(&layout.output_shape(shape[0], classes))
+        + ring
+        + values(&layout.output())
+        + planes
+        + Decider::bytes(working, source, decide, depth)
 }
 
 /// True when one patch's output is the whole grid, so that nothing has to be stitched.

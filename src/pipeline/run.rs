@@ -13,6 +13,7 @@ use crate::geometry::Grid;
 use crate::inference::TensorView;
 use crate::labels::{Decider, postprocess};
 use crate::limits;
+use crate::resample::Outside;
 use crate::tiling::{Layout, Tile};
 use crate::volume::{LabelMap, Volume};
 
@@ -27,22 +28,23 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     watch.step(Stage::Prepare, 0, 1)?;
     let fed = prepare(pipeline.spec(), channels, &layouts.working, &mut warnings)?;
     clock.stop(Stage::Prepare);
+    watch.step(Stage::Prepare, 1, 1)?;
 
     let (ids, probabilities) = match fed {
         Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
-        None => (Volume::zeros(grid)?, None),
+        None => (Volume::zeros(grid)?, nothing(pipeline, &layouts)),
     };
     clock.stop(Stage::Network);
 
     watch.step(Stage::Postprocess, 0, 1)?;
     let mut labels = LabelMap::new(ids, pipeline.spec().table()?);
-    let steps = pipeline.settings.postprocess.as_ref().unwrap_or(&pipeline.spec().postprocess);
-    postprocess(&mut labels, steps)?;
+    postprocess(&mut labels, pipeline.steps())?;
     pipeline.keep.apply(&mut labels)?;
     if labels.is_empty() {
         warnings.push(Warning::new("empty", "no voxel got a label"));
     }
     clock.stop(Stage::Postprocess);
+    watch.step(Stage::Postprocess, 1, 1)?;
     Ok(Outcome { labels, probabilities, plan: layouts.plan, warnings, seconds: clock.seconds })
 }
 
@@ -75,6 +77,12 @@ fn check_channels(pipeline: &Pipeline, channels: &[Volume]) -> Result<Grid> {
     Ok(*first.grid())
 }
 
+/// The probabilities of a study of which nothing was fed, where they were asked for.
+fn nothing(pipeline: &Pipeline, layouts: &Layouts) -> Option<Probabilities> {
+    let activation = pipeline.spec().probability_activation();
+    pipeline.settings.keep_probabilities.then(|| Probabilities::of_nothing(&layouts.decide, activation))
+}
+
 /// Runs the network over the box that is fed and decides labels on `target`.
 fn infer(
     pipeline: &Pipeline,
@@ -84,17 +92,22 @@ fn infer(
 ) -> Result<(Volume<u16>, Option<Probabilities>)> {
     let working = fed[0].grid();
     let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
+    let mut decide = layouts.decide.clone();
+    if *working != layouts.working {
+        // What lies beyond the box was seen and found to be background.
+        decide.outside = Outside::Background;
+    }
     let store = if pipeline.settings.keep_probabilities {
-        let activation = pipeline.spec().probability_activation();
-        Some(Probabilities::new(*working, layouts.classes, activation)?)
+        Some(Probabilities::new(*working, &decide, pipeline.spec().probability_activation())?)
     } else {
         None
     };
     let plane = working.shape()[0] * working.shape()[1];
-    let decider = Decider::new(working, target, &layouts.decide)?;
+    let decider = Decider::new(working, target, &decide)?;
     let mut sink = Sink { decider, store, classes: layouts.classes, plane };
     let mut passes = Passes::new(pipeline, &layout, layouts.classes)?;
     if covers(&layout) {
+        pipeline.watch().step(Stage::Network, 0, 1)?;
         passes.run(fed, &[passes.tile(0)?])?;
         let planes = layout.shape()[2];
         let class_stride = passes.output.len() / layouts.classes;
@@ -116,6 +129,7 @@ fn infer(
         }
         stitcher.finish(layout.shape()[2], |slab| sink.take(pipeline, slab))?;
     }
+    pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
     Ok((sink.decider.finish()?, sink.store))
 }
 

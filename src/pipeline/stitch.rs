@@ -20,23 +20,24 @@ pub(super) struct Slab<'a> {
 }
 
 impl Slab<'_> {
-    /// Replaces scores by what `activation` makes of them.
+    /// Replaces scores by what `activation` makes of them; memory holds one plane more.
     pub(super) fn activate(&mut self, activation: Activation, classes: usize, plane: usize) -> Result<()> {
         if activation == Activation::None {
             return Ok(());
         }
-        let len = self.planes * plane;
-        if self.class_stride == len {
-            return activation.apply(&mut self.data[..classes * len], classes);
+        if self.class_stride == self.planes * plane {
+            return activation.apply(self.data, classes);
         }
         // Classes lie apart: they are brought together for the call.
-        let mut packed = limits::zeroed(classes * len, "a slab of probabilities")?;
-        for (to, from) in packed.chunks_mut(len).zip(self.data.chunks(self.class_stride)) {
-            to.copy_from_slice(&from[..len]);
-        }
-        activation.apply(&mut packed, classes)?;
-        for (from, to) in packed.chunks(len).zip(self.data.chunks_mut(self.class_stride)) {
-            to[..len].copy_from_slice(from);
+        let mut packed = limits::zeroed(classes * plane, "a plane of probabilities")?;
+        for p in 0..self.planes {
+            for (to, from) in packed.chunks_mut(plane).zip(self.data.chunks(self.class_stride)) {
+                to.copy_from_slice(&from[p * plane..][..plane]);
+            }
+            activation.apply(&mut packed, classes)?;
+            for (from, to) in packed.chunks(plane).zip(self.data.chunks_mut(self.class_stride)) {
+                to[p * plane..][..plane].copy_from_slice(from);
+            }
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod architecture;
+#[cfg(feature = "embedded")]
+mod brain;
 mod cli;
 mod components;
 #[cfg(feature = "dicom")]
@@ -16,10 +18,15 @@ mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;
 mod evaluate;
+#[cfg(feature = "embedded")]
+mod foreign;
 mod graph;
 mod intensity;
+mod memory;
+mod networks;
 mod nifti;
 mod nifti_write;
+mod pipeline;
 mod report;
 mod resample;
 #[cfg(all(feature = "onnxruntime", feature = "openvino"))]
