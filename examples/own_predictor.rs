@@ -1,5 +1,5 @@
 //! A network of one's own, without ONNX: here a threshold, run through the same grid, tiles and decision.
-#![allow(clippy::print_stdout, reason = "a program says what it did")]
+#![expect(clippy::print_stdout, reason = "an example talks")]
 
 use unet_vol::inference::{Backend, Precision, Predictor, TensorInfo, TensorView};
 use unet_vol::model::ModelSpec;

@@ -1,5 +1,5 @@
 //! Segments a head and writes the labels beside it: `cargo run --release --example segment -- study.nii.gz`
-#![allow(clippy::print_stdout, reason = "a program says what it did")]
+#![expect(clippy::print_stdout, reason = "an example talks")]
 
 use unet_vol::pipeline::Pipeline;
 

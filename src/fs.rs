@@ -276,6 +276,14 @@ pub(crate) fn write_text(path: &Path, overwrite: Overwrite, text: &str) -> Resul
     write_bytes(path, overwrite, format!("{}\n", text.trim_end()).as_bytes())
 }
 
+/// A temporary file without a name: it is gone with the process, however that ends.
+pub(crate) type Spool = File;
+
+/// A new [`Spool`].
+pub(crate) fn spool() -> io::Result<Spool> {
+    tempfile::tempfile()
+}
+
 /// Peak resident memory of this process in bytes, where the system says.
 pub(crate) fn peak_rss() -> Option<u64> {
     kernel_figure("/proc/self/status", "VmHWM:")

@@ -1,7 +1,6 @@
 //! Probabilities of all classes: the scores are kept on the network's grid in a temporary file, so that memory does not
 //! grow with classes, and become probabilities where they are asked for.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,6 +8,7 @@ use rayon::prelude::*;
 
 use super::stitch::Slab;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fs;
 use crate::geometry::Grid;
 use crate::labels::{Activation, DecideOptions, Interpolation, Rule};
 use crate::limits;
@@ -33,7 +33,7 @@ pub struct Probabilities {
 /// Scores in a file: planes in order, each `[classes][nj][ni]` of little-endian `f32`.
 #[derive(Debug, Clone)]
 struct Scores {
-    file: Arc<Mutex<File>>,
+    file: Arc<Mutex<fs::Spool>>,
     grid: Grid,
 }
 
@@ -64,7 +64,7 @@ impl Probabilities {
 
     /// An empty store for scores on `grid`.
     pub(super) fn new(grid: Grid, decide: &DecideOptions, activation: Activation) -> Result<Self> {
-        let file = Arc::new(Mutex::new(tempfile::tempfile().map_err(|e| failed("made", e))?));
+        let file = Arc::new(Mutex::new(fs::spool().map_err(|e| failed("made", e))?));
         Ok(Self { scores: Some(Scores { file, grid }), ..Self::of_nothing(decide, activation) })
     }
 
@@ -167,7 +167,7 @@ impl ProbabilitiesOnGrid<'_> {
 }
 
 impl Scores {
-    fn open(&self) -> Result<MutexGuard<'_, File>> {
+    fn open(&self) -> Result<MutexGuard<'_, fs::Spool>> {
         self.file.lock().map_err(|_| Error::internal("a thread failed while it held the probabilities"))
     }
 
