@@ -1,5 +1,5 @@
 //! Every stage by itself, around a function of one's own: the largest piece of bright tissue in a head.
-#![allow(clippy::print_stdout, reason = "a program says what it did")]
+#![expect(clippy::print_stdout, reason = "an example talks")]
 
 use unet_vol::formats::{self, ReadOptions};
 use unet_vol::geometry::GridRule;

@@ -323,13 +323,14 @@ fn overlapping_tiles_of_a_valid_network_give_what_the_whole_gives() {
 
 #[test]
 fn every_ceiling_gives_the_same_labels_or_a_refusal_with_the_number() {
-    let study = [texture(grid([24, 30, 40]), 4, false)];
+    let study = [texture(grid([23, 30, 41]), 4, false)];
     let networks: [(Make, &str); 2] = [(Network::blurred, HALO), (Network::strided, EVEN)];
     for (network, shape) in networks {
         let make = |bytes: u64| {
             let mut network = network(4);
             network.bytes_per_voxel = 20_000;
-            builder(network, spec(4, shape)).max_bytes(bytes).build().unwrap()
+            let whole = tiling(r#"{"method":"whole","padding":"reflect"}"#);
+            builder(network, spec(4, shape)).tiling(whole).max_bytes(bytes).build().unwrap()
         };
         let free = make(u64::MAX).segment(&study).unwrap();
         assert_eq!(free.plan.tiles, 1);
