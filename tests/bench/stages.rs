@@ -14,6 +14,8 @@
     reason = "a program for developers that ends at the first error"
 )]
 
+mod clock;
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use clock::processor_seconds;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use unet_vol::batch::{OutputPaths, StudyOptions};
@@ -68,16 +71,6 @@ impl Seconds {
     fn json(self) -> Value {
         json!({ "wall": self.wall, "cpu": self.processor })
     }
-}
-
-/// Seconds that the threads of this process have run, where the system tells it (Linux), else 0.
-fn processor_seconds() -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let run = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    tasks.filter_map(run).sum::<f64>() / 1e9
 }
 
 /// The best of a few runs, and what the last one gave.
