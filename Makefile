@@ -38,5 +38,5 @@ check:
 	  $(CARGO) check --locked --no-default-features --features $$feature || exit 1; done
 
 bench: venv
-	$(CARGO) build --release --locked --benches
+	$(CARGO) build --release --locked --benches --bins
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/python tests/bench/vs_peers.py

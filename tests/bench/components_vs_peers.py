@@ -1,16 +1,16 @@
 """Components, filters, statistics and distances beside cc3d, SciPy and surface-distance, on the same volumes.
 
-Runs `cargo bench --bench components`, then the peers that can be imported, and prints seconds and ratios (above 1: we
+Runs the bench program `components`, then the peers that can be imported, and prints seconds and ratios (above 1: we
 take less time). Everything runs on one thread; the best of a few runs counts, and a loaded machine blurs it. Peers paint
 labels as u32; of ours only the steps called `painted` do.
-Needs numpy and any of: connected-components-3d, scipy, edt, fill_voids, surface-distance.
+Needs numpy and any of: connected-components-3d, scipy, fill_voids, surface-distance, MedPy, MONAI with torch.
 """
 
+import argparse
 import importlib
 import json
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -35,6 +35,18 @@ def best(work, repetitions=5, least_seconds=0.5):
         work()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
+
+
+def boxes(a, b):
+    """Both masks of each label, cut to the box that holds them, with a margin: MedPy and MONAI do not cut themselves."""
+    for label in range(1, 33):
+        pair = a == label, b == label
+        box = []
+        for axis in range(3):
+            others = tuple({0, 1, 2} - {axis})
+            occupied = np.flatnonzero((pair[0] | pair[1]).any(others))
+            box.append(slice(max(occupied[0] - 1, 0), occupied[-1] + 2))
+        yield tuple(np.ascontiguousarray(mask[tuple(box)]) for mask in pair)
 
 
 def peers(volumes):
@@ -73,23 +85,69 @@ def peers(volumes):
                 surface.compute_dice_coefficient(a, b)
 
         yield "evaluate structures", "surface-distance", scores
+    shifted = volumes["shifted"]
+    if medpy := module("medpy.metric.binary"):
+
+        def medpy_scores():
+            for a, b in boxes(structures, shifted):
+                medpy.hd95(a, b, SPACING)
+                medpy.assd(a, b, SPACING)
+                medpy.dc(a, b)
+
+        yield "evaluate structures", "MedPy", medpy_scores
+    if (metrics := module("monai.metrics")) and (torch := module("torch")):
+
+        def monai_scores():
+            for pair in boxes(structures, shifted):
+                a, b = (torch.from_numpy(mask)[None, None] for mask in pair)
+                metrics.compute_hausdorff_distance(a, b, True, percentile=95, spacing=SPACING)
+                metrics.compute_average_surface_distance(a, b, True, symmetric=True, spacing=SPACING)
+                metrics.compute_surface_dice(a, b, [1.0], True, spacing=SPACING)
+
+        yield "evaluate structures", "MONAI", monai_scores
+
+
+def measure(program, rounds):
+    """Best seconds of our steps, and of each step's peers, in turn."""
+    ours, theirs = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            command = [program, "--bench", "--write", folder]
+            found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            ours = {name: min(seconds, ours.get(name, seconds)) for name, seconds in found.items()}
+            volumes = {
+                path.stem: np.fromfile(path, np.uint8).reshape(SHAPE, order="F") for path in pathlib.Path(folder).glob("*.u8")
+            }
+            for name, peer, work in peers(volumes):
+                seconds = best(work, *((1, 0) if name.startswith("evaluate") else ()))
+                step = theirs.setdefault(name, {})
+                step[peer] = min(seconds, step.get(peer, seconds))
+    return {"ours": ours, "peers": theirs}
+
+
+def build():
+    """Path of the bench program."""
+    command = ["cargo", "build", "--release", "--bench", "components", "--message-format=json"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout.splitlines()
+    found = [m["executable"] for m in map(json.loads, lines) if m.get("executable") and m["target"]["name"] == "components"]
+    return found[-1]
 
 
 def main():
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["cargo", "bench", "--bench", "components", *sys.argv[1:], "--", "--write", folder]
-        ours = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
-        volumes = {
-            path.stem: np.fromfile(path, np.uint8).reshape(SHAPE, order="F") for path in pathlib.Path(folder).glob("*.u8")
-        }
-        print(f"{'step':34} {'ours s':>9} {'peer':>17} {'peer s':>9} {'ratio':>7}")
-        seen = set()
-        for name, peer, work in peers(volumes):
-            seconds = best(work, 1 if peer == "surface-distance" else 5)
-            print(f"{name:34} {ours[name]:9.4f} {peer:>17} {seconds:9.4f} {seconds / ours[name]:7.2f}", flush=True)
-            seen.add(name)
-        for name in sorted(ours.keys() - seen):
-            print(f"{name:34} {ours[name]:9.4f}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", help="the bench program, where it is built already")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="print a JSON object instead of a table")
+    arguments = parser.parse_args()
+    found = measure(arguments.program or build(), arguments.rounds)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    print(f"{'step':34} {'ours s':>9} {'peer':>17} {'peer s':>9} {'ratio':>7}")
+    for name, ours in found["ours"].items():
+        print(f"{name:34} {ours:9.4f}")
+        for peer, seconds in found["peers"].get(name, {}).items():
+            print(f"{'':44} {peer:>17} {seconds:9.4f} {seconds / ours:7.2f}")
 
 
 if __name__ == "__main__":

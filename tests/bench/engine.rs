@@ -13,9 +13,12 @@
     reason = "a program for developers that ends at the first error"
 )]
 
+mod clock;
+
 use std::collections::HashMap;
 use std::time::Instant;
 
+use clock::processor_seconds;
 use unet_vol::inference::embedded::Engine;
 use unet_vol::inference::{Precision, Predictor, TensorView};
 
@@ -31,16 +34,6 @@ fn arguments() -> (Vec<String>, HashMap<String, String>) {
         }
     }
     (free, options)
-}
-
-/// Processor time of this process in seconds, where the system tells it: unlike wall time it hardly depends on others.
-fn processor_seconds() -> Option<f64> {
-    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    let nanoseconds = tasks.map(|task| -> Option<f64> {
-        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse().ok()
-    });
-    Some(nanoseconds.sum::<Option<f64>>()? * 1e-9)
 }
 
 fn noise(len: usize) -> Vec<f32> {
@@ -71,7 +64,7 @@ fn main() {
         let start = Instant::now();
         let steps = pool.install(|| engine.profile(TensorView { shape: &shape, data: &data }, &mut scores)).unwrap();
         let seconds = start.elapsed().as_secs_f64();
-        processor = before.zip(processor_seconds()).map_or(processor, |(a, b)| processor.min(b - a));
+        processor = processor.min(processor_seconds() - before);
         if best.as_ref().is_none_or(|(other, _)| seconds < *other) {
             best = Some((seconds, steps));
         }

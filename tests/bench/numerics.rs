@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints and may stop")]
 
+mod clock;
+
 use std::hint::black_box;
 use std::time::Instant;
 
+use clock::processor_seconds;
 use unet_vol::geometry::{Field, GridRule};
 use unet_vol::intensity::{Normalization, Over, PercentileRule, Step};
 use unet_vol::labels::{DecideOptions, Decider};
@@ -15,16 +18,6 @@ use unet_vol::resample::{Border, Method, Outside, ResampleOptions, resample, res
 use unet_vol::{Affine, Grid, Volume};
 
 const RUNS: usize = 4;
-
-/// Nanoseconds that all threads of this process have run.
-fn processor_seconds() -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let run = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<f64>().ok()
-    };
-    tasks.filter_map(run).sum::<f64>() / 1e9
-}
 
 /// Runs a case and prints its processor and wall seconds beside a peer's.
 fn case<T>(name: &str, peer: Option<(&str, f64)>, mut work: impl FnMut() -> T) {
