@@ -27,7 +27,7 @@ test: venv
 
 # The big foreign models too (minutes to an hour of CPU).
 test-all: test
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CARGO) test --release --locked -- --ignored
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CARGO) test --release --locked --test it -- --ignored foreign::
 
 check:
 	$(CARGO) fmt --check
