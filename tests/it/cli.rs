@@ -295,6 +295,22 @@ fn a_full_disk_leaves_nothing_behind() {
     assert_eq!(names(dir.path()), Vec::<String>::new());
 }
 
+/// Waits until a process handles SIGINT, where the system tells; the work comes after that.
+#[cfg(unix)]
+fn wait_for_handler(process: u32) {
+    let handles = || {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
+        Some(u64::from_str_radix(&caught, 16).unwrap() & 1 << 1 != 0)
+    };
+    for _ in 0..1000 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        if handles() == Some(true) {
+            return;
+        }
+    }
+}
+
 /// The signal comes while the network runs; nothing is written.
 #[cfg(unix)]
 #[test]
@@ -303,7 +319,7 @@ fn an_interrupt_ends_with_130_and_no_output() {
     let out = path(dir.path(), "out.nii.gz");
     let mut call = unet_vol(&["segment", &head(), "-o", &out, "--engine", "embedded", "--threads", "1"]);
     let mut child = call.command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(60));
+    wait_for_handler(child.id());
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let code = child.wait().unwrap().code();
