@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Result, Warning};
-use crate::formats::{self, DataType, ReadOptions, WriteOptions};
+use crate::formats::{self, DataType, OnGap, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{GridRule, Orientation};
 use crate::report::Certificate;
@@ -28,6 +28,8 @@ pub struct ConvertOptions {
     pub assume_orientation: Option<Orientation>,
     /// Which series of a DICOM folder: its UID, description or number.
     pub series: Option<String>,
+    /// What is done about missing slices of a DICOM series.
+    pub on_gap: OnGap,
     /// Whether an existing output is replaced.
     pub overwrite: Overwrite,
 }
@@ -42,7 +44,8 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
     let read = ReadOptions::new()
         .with_volume(options.volume)
         .with_assume_orientation(options.assume_orientation)
-        .with_series(options.series.clone());
+        .with_series(options.series.clone())
+        .with_on_gap(options.on_gap);
     let probe = formats::probe(input, &read)?;
     let stored = probe.data_type;
     let scaled = probe.scaling.is_some_and(|scaling| scaling != (1.0, 0.0));

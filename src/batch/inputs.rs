@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, ReadOptions};
+use crate::formats::{self, OnGap, ReadOptions};
 use crate::fs;
 use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
@@ -28,6 +28,8 @@ pub struct StudyOptions {
     pub match_grid: bool,
     /// Which series of a DICOM folder: its UID, description or number.
     pub series: Option<String>,
+    /// What is done about missing slices of a DICOM series.
+    pub on_gap: OnGap,
 }
 
 /// A study in memory: one volume per channel, and what a writer needs.

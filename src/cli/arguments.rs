@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use unet_vol::formats::OnGap;
 use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
 use unet_vol::{Error, Result};
@@ -60,6 +61,22 @@ impl EngineArguments {
         options.onnxruntime_path.clone_from(&self.onnxruntime);
         options.openvino_path.clone_from(&self.openvino);
         options
+    }
+}
+
+/// What is done about missing slices.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum GapChoice {
+    Refuse,
+    Resample,
+}
+
+impl From<GapChoice> for OnGap {
+    fn from(choice: GapChoice) -> Self {
+        match choice {
+            GapChoice::Refuse => Self::Refuse,
+            GapChoice::Resample => Self::Resample,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
+use crate::arguments::GapChoice;
 use crate::exit::Exit;
 use crate::output::{self, Verbosity};
 
@@ -44,6 +45,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SERIES")]
     series: Option<String>,
 
+    /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there.
+    #[arg(long, value_enum, default_value_t = GapChoice::Refuse)]
+    on_gap: GapChoice,
+
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
     assume_orientation: Option<Orientation>,
@@ -79,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     options.data_type = arguments.dtype;
     options.volume = arguments.volume;
     options.series.clone_from(&arguments.series);
+    options.on_gap = arguments.on_gap.into();
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let (certificate, warnings) = batch::convert(&arguments.input, &arguments.output, &options)?;

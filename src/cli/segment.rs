@@ -8,7 +8,7 @@ use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
 
-use crate::arguments::{EngineArguments, ModelArguments};
+use crate::arguments::{EngineArguments, GapChoice, ModelArguments};
 use crate::exit::Exit;
 use crate::output::{self, Verbosity};
 use crate::progress::{Bar, cancel_on_signal};
@@ -40,6 +40,10 @@ pub(crate) struct Arguments {
     /// Series of a DICOM folder: its UID, description or number in `unet-vol info`.
     #[arg(long, value_name = "SERIES", help_heading = "Input")]
     series: Option<String>,
+
+    /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there.
+    #[arg(long, value_enum, default_value_t = GapChoice::Refuse, help_heading = "Input")]
+    on_gap: GapChoice,
 
     /// Orientation of a file that does not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
@@ -168,6 +172,7 @@ impl Arguments {
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
         options.series.clone_from(&self.series);
+        options.on_gap = self.on_gap.into();
         options
     }
 }
@@ -176,7 +181,8 @@ fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
     let read = unet_vol::formats::ReadOptions::new()
         .with_volume(arguments.volume)
         .with_assume_orientation(arguments.assume_orientation)
-        .with_series(arguments.series.clone());
+        .with_series(arguments.series.clone())
+        .with_on_gap(arguments.on_gap.into());
     let probe = unet_vol::formats::probe(&arguments.inputs[0], &read)?;
     let plan = pipeline.plan(&probe.grid)?;
     if arguments.json {
