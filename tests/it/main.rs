@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod architecture;
+mod batch;
 mod cli;
 mod components;
 #[cfg(feature = "dicom")]
