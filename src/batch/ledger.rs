@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{Existing, Shard};
+use super::options::{Existing, Shard};
 use crate::error::{Error, Result};
 use crate::fs::{self, LineLog};
 use crate::report::FileRecord;

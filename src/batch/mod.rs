@@ -6,6 +6,7 @@ mod evaluate;
 mod inputs;
 mod ledger;
 mod one;
+mod options;
 mod outputs;
 mod run;
 #[cfg(feature = "dicom")]
@@ -18,6 +19,7 @@ pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};
 pub use ledger::{Entry, LabelVolume, Status};
 pub use one::Segmentation;
+pub use options::{BatchOptions, BatchProgress, Existing, Shard};
 pub use outputs::{OutputPaths, default_output};
-pub use run::{BatchOptions, BatchProgress, Existing, Shard, run};
+pub use run::run;
 pub use summary::BatchSummary;

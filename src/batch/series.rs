@@ -29,14 +29,20 @@ pub(super) enum Decision<'a> {
 }
 
 impl Wanted {
+    /// By the name of the model's channel; where that says nothing, by its intended use.
     pub(super) fn by(spec: &ModelSpec) -> Self {
-        let name = spec.input.channels.first().map(|channel| channel.name.as_str()).unwrap_or_default();
-        let contrast = [Contrast::Flair, Contrast::T1, Contrast::T2].into_iter().find(|contrast| contrast.fits(name));
-        let is_word = |wanted: &str| words(name).any(|word| word == wanted);
+        let channel = spec.input.channels.first().map_or("", |channel| channel.name.as_str());
+        let wanted = Self::named(channel);
+        if wanted.modality.is_some() { wanted } else { Self::named(&spec.intended_use) }
+    }
+
+    fn named(text: &str) -> Self {
+        let contrast = [Contrast::Flair, Contrast::T1, Contrast::T2].into_iter().find(|contrast| contrast.fits(text));
+        let is_any = |wanted: &[&str]| words(text).any(|word| wanted.contains(&word.as_str()));
         let modality = match contrast {
-            _ if is_word("ct") => Some("CT"),
             Some(_) => Some("MR"),
-            None => (is_word("mr") || is_word("mri") || is_word("pd")).then_some("MR"),
+            None if is_any(&["mr", "mri", "pd"]) => Some("MR"),
+            None => is_any(&["ct"]).then_some("CT"),
         };
         Self { modality, contrast }
     }
@@ -63,23 +69,25 @@ impl Wanted {
                 .then(coarsest(a).total_cmp(&coarsest(b)))
                 .then(a.number.cmp(&b.number))
         });
-        let refused = candidates.iter().find_map(|row| Some((row, row.refusal.as_ref()?)));
+        let refused = candidates.iter().find_map(|&row| Some((row, row.refusal.as_ref()?)));
+        let refusal = |(row, why): (&SeriesSummary, &String)| format!("{:?} is no volume: {why}", file_name(row));
         match (best, refused) {
             (Some(row), refused) => {
-                let mut reason =
-                    format!("of {} series in the study, {} are {modality} volumes", study.len(), candidates.len());
-                if candidates.len() > 1 {
-                    let because = if fits(row) { "its description fits the model" } else { "it has the most slices" };
-                    reason.push_str(&format!("; {because}"));
+                let (of, all) = (candidates.len(), study.len());
+                let mut reason = format!("{of} of {all} series are {modality} volumes");
+                if let Some(contrast) = self.contrast.filter(|_| of > 1 && fits(row)) {
+                    reason.push_str(&format!("; this one names {contrast:?}"));
+                } else if of > 1 {
+                    reason.push_str("; this one has the most slices");
                 }
-                if let Some((row, why)) = refused {
-                    reason.push_str(&format!("; {:?} was refused: {why}", row.description));
+                if let Some(refused) = refused {
+                    reason.push_str(&format!("; {}", refusal(refused)));
                 }
                 Decision::Segment(row, reason)
             }
-            (None, Some((row, why))) => Decision::Fail(format!("{:?} is no volume: {why}", row.description)),
+            (None, Some(refused)) => Decision::Fail(refusal(refused)),
             (None, None) if candidates.is_empty() => {
-                Decision::Skip(format!("none of the {} series is a {modality} volume", study.len()))
+                Decision::Skip(format!("none of {} series is a {modality} volume", study.len()))
             }
             (None, None) => Decision::Skip(format!("every {modality} series holds several volumes")),
         }
