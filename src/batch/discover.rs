@@ -1,6 +1,6 @@
 //! The cases of a folder: NIfTI files by name, DICOM series by content.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "dicom")]
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Case {
     pub input: PathBuf,
     /// How it was chosen, or why nothing can be done.
     pub reason: String,
+    /// Tells cases apart that lie in one place.
+    identity: String,
     origin: Origin,
 }
 
@@ -85,13 +87,15 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
             name: joined(relative.parent(), &stem(&relative).to_string_lossy()),
             input: relative,
             reason: String::new(),
+            identity: String::new(),
             origin: Origin::Nifti(path.clone()),
         })
         .collect();
     let failure = |path: &Path, reason: &str| {
         let relative = inside(path)?;
         let name = joined(relative.parent(), &relative.file_name()?.to_string_lossy());
-        Some(Case { name, input: relative, reason: reason.to_owned(), origin: Origin::Nothing(Status::Failed) })
+        let (reason, identity) = (reason.to_owned(), String::new());
+        Some(Case { name, input: relative, reason, identity, origin: Origin::Nothing(Status::Failed) })
     };
     cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
     #[cfg(feature = "dicom")]
@@ -120,7 +124,8 @@ fn series_cases(
     let wanted = series::Wanted::by(spec);
     let case = |row: &SeriesSummary, file: &str, reason: String, origin: Origin| {
         let folder = inside(&row.folder)?;
-        Some(Case { name: joined(Some(&folder), file), input: folder, reason, origin })
+        let identity = format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape);
+        Some(Case { name: joined(Some(&folder), file), input: folder, reason, identity, origin })
     };
     let chosen = |row: &SeriesSummary, reason| {
         case(row, &series::file_name(row), reason, Origin::Dicom(triage.clone(), Box::new(row.clone())))
@@ -257,20 +262,26 @@ fn joined(folder: Option<&Path>, name: &str) -> String {
     }
 }
 
-/// Cases that would share a name (upper and lower case alike) get eight digits of a hash of what they are.
+/// Cases that would share a name (upper and lower case alike) get eight digits of a hash of what they are, and a number
+/// where even that is the same.
 fn name_apart(cases: &mut [Case]) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for case in cases.iter() {
         *counts.entry(case.name.to_lowercase()).or_default() += 1;
     }
-    for case in cases.iter_mut().filter(|case| counts.get(&case.name.to_lowercase()).is_some_and(|&n| n > 1)) {
-        let identity = match &case.origin {
-            #[cfg(feature = "dicom")]
-            Origin::Dicom(_, row) => format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape),
-            _ => format!("{:?} {}", case.input, case.reason),
-        };
-        let hash = fs::sha256_of(identity.as_bytes());
-        case.name.push_str(&format!("_{}", &hash[..8]));
+    let mut taken = HashSet::new();
+    for case in cases {
+        if counts.get(&case.name.to_lowercase()).is_some_and(|&n| n > 1) {
+            let hash = fs::sha256_of(format!("{:?} {}", case.input, case.identity).as_bytes());
+            case.name.push_str(&format!("_{}", &hash[..8]));
+        }
+        let first = case.name.clone();
+        for number in 2.. {
+            if taken.insert(case.name.to_lowercase()) {
+                break;
+            }
+            case.name = format!("{first}_{number}");
+        }
     }
 }
 
@@ -281,8 +292,7 @@ mod tests {
     #[test]
     fn patterns_stay_within_a_name_unless_doubled() {
         let takes = |glob: &str, path: &str| {
-            let mut options = DiscoverOptions::default();
-            options.pattern = Some(glob.to_owned());
+            let options = DiscoverOptions { pattern: Some(glob.to_owned()), select: None };
             Filter::new(&options).unwrap().takes_file(Path::new(path))
         };
         assert!(takes("*T1w*", "sub-1/anat/sub-1_T1w.nii.gz"));

@@ -76,7 +76,7 @@ fn staging(options: &BatchOptions) -> PathBuf {
 /// A case between two stages.
 enum Stage {
     /// Read.
-    Read(Box<Entry>, Inputs),
+    Read(Box<Entry>, Box<Inputs>),
     /// Segmented.
     Labelled(Box<Entry>, Box<Segmentation>),
     /// Nothing is left to do.
@@ -126,7 +126,7 @@ impl Batch<'_> {
         for stage in stages {
             let stage = match stage {
                 Stage::Read(..) if self.is_stopped() => return,
-                Stage::Read(entry, inputs) => match self.segment(entry, inputs) {
+                Stage::Read(entry, inputs) => match self.segment(entry, *inputs) {
                     Some(stage) => stage,
                     None => return,
                 },
@@ -202,7 +202,7 @@ impl Batch<'_> {
         });
         entry.seconds = start.elapsed().as_secs_f64();
         match inputs {
-            Ok(Some(inputs)) => Stage::Read(entry, inputs),
+            Ok(Some(inputs)) => Stage::Read(entry, Box::new(inputs)),
             Ok(None) => {
                 if let Some(past) = self.finished(&entry) {
                     *entry = past.clone();

@@ -87,7 +87,7 @@ impl Wanted {
             }
             (None, Some(refused)) => Decision::Fail(refusal(refused)),
             (None, None) if candidates.is_empty() => {
-                Decision::Skip(format!("none of {} series is a {modality} volume", study.len()))
+                Decision::Skip(format!("no {modality} volume among {} series", study.len()))
             }
             (None, None) => Decision::Skip(format!("every {modality} series holds several volumes")),
         }

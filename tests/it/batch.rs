@@ -264,7 +264,7 @@ fn of_a_study_the_series_that_fits_is_segmented_and_no_name_is_told() {
                 .text(0x0020_000d, b"UI", study)
                 .text(0x0020_000e, b"UI", format!("{study}.{number}"))
                 .text(0x0020_0011, b"IS", number.to_string());
-            write(&place.input(), &format!("{folder}/{number}-{k}"), &object.file(EXPLICIT));
+            write(&place.input(), &format!("{folder}/{study}-{number}-{k}"), &object.file(EXPLICIT));
         }
     };
     series("one", "1.2.10", 1, "localizer", "MR", 3);
@@ -272,6 +272,8 @@ fn of_a_study_the_series_that_fits_is_segmented_and_no_name_is_told() {
     series("one", "1.2.10", 3, "t1_mprage sag", "MR", 5);
     series("one", "1.2.10", 4, "T1 thick", "MR", 4);
     series("two", "1.2.11", 1, "Head", "CT", 4);
+    series("same", "1.2.12", 1, "T1", "MR", 4);
+    series("same", "1.2.13", 1, "T1", "MR", 4);
     write(&place.input(), "one/cut.dcm", &slice(0).file(EXPLICIT)[..200]);
     let statuses = place.statuses(&[], 7);
     let (status, reason) = statuses.get("one/3_t1_mprage_sag").unwrap_or_else(|| panic!("{statuses:?}"));
@@ -280,13 +282,14 @@ fn of_a_study_the_series_that_fits_is_segmented_and_no_name_is_told() {
     assert_eq!(statuses["two/study"].0, "skipped");
     assert_eq!(statuses["other"].0, "done");
     assert_eq!(statuses["one/study"].0, "failed", "a damaged file belongs to no study that is known");
-    assert_eq!(statuses.len(), 4, "{statuses:?}");
+    assert_eq!(statuses.keys().filter(|name| name.starts_with("same/1_T1_")).count(), 2, "{statuses:?}");
+    assert_eq!(statuses.len(), 6, "{statuses:?}");
     assert!(place.output().join("one/3_t1_mprage_sag_seg.nii.gz").exists());
     for (name, bytes) in tree(&place.output()) {
         assert!(!text(&bytes).contains("Doe"), "{name}");
     }
     let statuses = place.statuses(&["--resume"], 7);
-    assert_eq!((count(&statuses, "skipped"), count(&statuses, "failed")), (3, 1));
+    assert_eq!((count(&statuses, "skipped"), count(&statuses, "failed")), (5, 1));
     let statuses = place.statuses(&["--resume", "--select", "^two/|T2"], 0);
     assert_eq!(statuses.keys().collect::<Vec<_>>(), ["one/2_T2_tse", "two/1_Head"]);
     assert_eq!(count(&statuses, "done"), 2);
