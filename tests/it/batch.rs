@@ -333,3 +333,22 @@ fn killed_at_any_moment_it_resumes_to_the_files_of_an_undisturbed_run() {
     let csv = std::fs::read_to_string(place.output().join("summary.csv")).unwrap();
     assert_eq!(csv.matches(",done,").count(), 6, "{csv}");
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130_and_the_ledger_is_true() {
+    let place = Place::new(&["a.nii", "b.nii", "c.nii", "d.nii"]);
+    let mut child = place.command(&place.output(), &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    while child.try_wait().unwrap().is_none() && !place.output().join("a_seg.nii.gz").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("--resume"));
+    let (volumes, _) = results(&place.output());
+    let done = place.lines("ledger.jsonl").len();
+    assert_eq!(volumes.len(), done);
+    assert!((1..4).contains(&done));
+    assert_eq!(count(&place.statuses(&["--resume"], 0), "skipped"), done);
+}
