@@ -59,7 +59,8 @@ enum Origin {
 /// Finds the cases below `folder`, sorted by name. Links are followed, each folder is entered once.
 ///
 /// Never a case: what lies in `output`, files named `*_seg.nii.gz` or `*_seg.nii`, and files whose name begins with a
-/// dot. Of each DICOM study one series is chosen by the modality and contrast that `spec` names its channel by.
+/// dot. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
+/// says, or else its intended use.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Usage`] when `folder` is none or lies in `output`, or a pattern or expression is none.
@@ -95,7 +96,13 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         let relative = inside(path)?;
         let name = joined(relative.parent(), &relative.file_name()?.to_string_lossy());
         let (reason, identity) = (reason.to_owned(), String::new());
-        Some(Case { name, input: relative, reason, identity, origin: Origin::Nothing(Status::Failed) })
+        filter.selects(&name).then_some(Case {
+            name,
+            input: relative,
+            reason,
+            identity,
+            origin: Origin::Nothing(Status::Failed),
+        })
     };
     cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
     #[cfg(feature = "dicom")]

@@ -97,7 +97,7 @@ impl Wanted {
 impl Contrast {
     /// True when a description names the contrast, or a sequence that is known for it.
     fn fits(self, description: &str) -> bool {
-        const T1: [&str; 7] = ["mprage", "mp2rage", "spgr", "fspgr", "bravo", "tfe", "flash"];
+        const T1: [&str; 5] = ["mprage", "mp2rage", "spgr", "fspgr", "bravo"];
         words(description).any(|word| match self {
             Self::T1 => word.starts_with("t1") || T1.contains(&word.as_str()),
             Self::T2 => word.starts_with("t2"),
@@ -134,4 +134,25 @@ pub(super) fn file_name(row: &SeriesSummary) -> String {
     let plain = |c: char| if c.is_alphanumeric() || c == '-' { c } else { '_' };
     let description: String = row.description.trim().chars().take(60).map(plain).collect();
     if description.is_empty() { number } else { format!("{number}_{description}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contrasts_as_protocols_write_them() {
+        for (contrast, yes, no) in [
+            (Contrast::T1, "t1_mprage_sag AX-T1W 3D-FSPGR T1 ", "t2_flash3d FLAIR localizer st1 "),
+            (Contrast::T2, "T2 t2w_tse ", "T1 flair "),
+            (Contrast::Flair, "T2_FLAIR 3DFLAIR ", "T2 "),
+        ] {
+            assert!(yes.split_whitespace().all(|description| contrast.fits(description)), "{contrast:?}");
+            assert!(!no.split_whitespace().any(|description| contrast.fits(description)), "{contrast:?}");
+        }
+        let wanted = Wanted::named("Labels 32 structures of a T1-weighted head MRI.");
+        assert!(matches!((wanted.modality, wanted.contrast), (Some("MR"), Some(Contrast::T1))));
+        assert_eq!(Wanted::named("liver CT").modality, Some("CT"));
+        assert_eq!(Wanted::named("image").modality, None);
+    }
 }
