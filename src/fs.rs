@@ -370,6 +370,61 @@ pub(crate) fn temporary_folder(parent: &Path) -> Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix(".unet-vol-").tempdir_in(parent).map_err(|e| unwritable(parent, e))
 }
 
+/// Moves a file within a file system in one step, over one that is there.
+pub(crate) fn replace_file(file: &Path, target: &Path) -> Result<()> {
+    std::fs::rename(file, target).map_err(|e| unwritable(target, e))
+}
+
+/// Removes a folder with all that is in it; one that is not there is fine.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(unwritable(path, e)),
+        _ => Ok(()),
+    }
+}
+
+/// A file to which whole lines are appended, by one process at a time.
+#[derive(Debug)]
+pub(crate) struct LineLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl LineLog {
+    /// Opens or makes a file; a last line that was not ended is ended.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let failed = |e| unwritable(path, e);
+        let mut file = File::options().read(true).append(true).create(true).open(path).map_err(failed)?;
+        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Error::usage("another process is writing this file").at(path));
+        }
+        if file.metadata().map_err(failed)?.len() > 0 {
+            let mut last = [0];
+            file.seek(io::SeekFrom::End(-1)).and_then(|_| file.read_exact(&mut last)).map_err(failed)?;
+            if last != *b"\n" {
+                file.write_all(b"\n").map_err(failed)?;
+            }
+        }
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// True when there is no line yet.
+    pub(crate) fn is_empty(&self) -> Result<bool> {
+        self.file.metadata().map(|meta| meta.len() == 0).map_err(|e| unwritable(&self.path, e))
+    }
+
+    /// Drops all lines.
+    pub(crate) fn clear(&self) -> Result<()> {
+        self.file.set_len(0).map_err(|e| unwritable(&self.path, e))
+    }
+
+    /// Appends a line in one piece; it is on the disk when this returns.
+    pub(crate) fn append(&mut self, line: &str) -> Result<()> {
+        let written = self.file.write_all(format!("{line}\n").as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|e| unwritable(&self.path, e))
+    }
+}
+
 /// Puts a folder in the place of `target` by renaming it, which must not leave the file system.
 pub(crate) fn replace_folder(folder: &Path, target: &Path) -> Result<()> {
     if exists(target) {

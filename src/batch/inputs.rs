@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, OnGap, ReadOptions};
+use crate::formats::{self, OnGap, ReadOptions, Study};
 use crate::fs;
 use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
@@ -32,6 +32,15 @@ pub struct StudyOptions {
     pub on_gap: OnGap,
 }
 
+impl StudyOptions {
+    pub(super) fn read(&self) -> ReadOptions {
+        ReadOptions::new()
+            .with_volume(self.volume)
+            .with_assume_orientation(self.assume_orientation)
+            .with_series(self.series.clone())
+    }
+}
+
 /// A study in memory: one volume per channel, and what a writer needs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -55,26 +64,18 @@ impl Inputs {
     /// [`crate::ErrorKind::Usage`] when files are missing or lie on different grids, or a file does not say where left
     /// and right are and the model tells them apart; what the reader refuses.
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
-        check_count(paths, spec)?;
+        check_count(paths.len(), spec)?;
+        let read = options.read();
         let mut inputs: Option<Self> = None;
         for path in paths {
             let path = path.as_ref();
-            let read =
-                ReadOptions::new().with_volume(options.volume).with_assume_orientation(options.assume_orientation);
             let study = formats::read(path, &read)?;
-            check_orientation(path, &study.source, spec, options)?;
-            let file = FileRecord { path: path.to_owned(), sha256: hash(path, &study.source)? };
+            let sha256 = hash(path, &study.source)?;
+            let file = FileRecord { path: path.to_owned(), sha256 };
             match &mut inputs {
-                None => {
-                    inputs = Some(Self {
-                        channels: vec![study.volume],
-                        source: study.source,
-                        files: vec![file],
-                        warnings: study.warnings,
-                        assume_orientation: options.assume_orientation,
-                    });
-                }
+                None => inputs = Some(Self::of_study(study, file, spec, options)?),
                 Some(inputs) => {
+                    check_orientation(path, &study.source, spec, options)?;
                     let volume = inputs.onto_first(study.volume, path, options.match_grid)?;
                     inputs.channels.push(volume);
                     inputs.files.push(file);
@@ -83,6 +84,18 @@ impl Inputs {
             }
         }
         inputs.ok_or_else(|| Error::usage("no input file was named"))
+    }
+
+    /// The first channel of a study that was read already.
+    pub(super) fn of_study(study: Study, file: FileRecord, spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
+        check_orientation(&file.path, &study.source, spec, options)?;
+        Ok(Self {
+            channels: vec![study.volume],
+            source: study.source,
+            files: vec![file],
+            warnings: study.warnings,
+            assume_orientation: options.assume_orientation,
+        })
     }
 
     /// Where the study is.
@@ -119,17 +132,23 @@ fn hash(path: &Path, source: &Source) -> Result<String> {
     if let SourceKind::Dicom(dicom) = &source.kind {
         let mut paths: Vec<_> = dicom.slices.iter().map(|slice| slice.path.as_path()).collect();
         paths.dedup();
-        let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
-        return Ok(fs::sha256_of(hashes.join("\n").as_bytes()));
+        return hash_of_files(&paths);
     }
     let _ = source;
     fs::sha256(path)
 }
 
+/// SHA-256 of the list of the hashes of files.
+#[cfg(feature = "dicom")]
+pub(super) fn hash_of_files(paths: &[&Path]) -> Result<String> {
+    let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
+    Ok(fs::sha256_of(hashes.join("\n").as_bytes()))
+}
+
 /// As many files as the network has channels.
-fn check_count(paths: &[impl AsRef<Path>], spec: &ModelSpec) -> Result<()> {
+pub(super) fn check_count(files: usize, spec: &ModelSpec) -> Result<()> {
     let channels = &spec.input.channels;
-    if paths.len() == channels.len() {
+    if files == channels.len() {
         return Ok(());
     }
     let names: Vec<_> = channels.iter().map(|c| c.name.as_str()).collect();
@@ -139,8 +158,8 @@ fn check_count(paths: &[impl AsRef<Path>], spec: &ModelSpec) -> Result<()> {
         channels.len(),
         if channels.len() == 1 { "" } else { "s" },
         names.join(", "),
-        paths.len(),
-        if paths.len() == 1 { "is" } else { "are" },
+        files,
+        if files == 1 { "is" } else { "are" },
     ))
     .hint("several inputs are the channels of one study, in the model's order; call the program once per study"))
 }

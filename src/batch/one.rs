@@ -52,8 +52,19 @@ impl Pipeline {
             let inputs = Inputs::read(paths, self.spec(), options)?;
             self.watch().step(Stage::Read, 1, 1)?;
             let read = start.elapsed().as_secs_f64();
-            let mut outcome = self.segment(&inputs.channels)?;
-            outcome.seconds.insert(0, (Stage::Read, read));
+            let mut segmentation = self.run_inputs(inputs)?;
+            segmentation.outcome.seconds.insert(0, (Stage::Read, read));
+            Ok(segmentation)
+        })
+    }
+
+    /// Segments a study in memory.
+    ///
+    /// # Errors
+    /// As [`Pipeline::segment`].
+    pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
+        self.install(|| {
+            let outcome = self.segment(&inputs.channels)?;
             let statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
             Ok(Segmentation {
                 inputs,

@@ -13,6 +13,7 @@ pub(crate) enum Exit {
     Unsupported = 4,
     Model = 5,
     Limit = 6,
+    SomeFailed = 7,
     Output = 8,
     Empty = 9,
     Interrupted = 130,

@@ -1,6 +1,7 @@
 //! The command line program: what was typed becomes one library call; nothing else happens here.
 
 mod arguments;
+mod batch;
 mod completions;
 mod convert;
 mod evaluate;
@@ -45,6 +46,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Segment a study: files in, a label volume out.
     Segment(Box<segment::Arguments>),
+    /// Segment every study in a folder of NIfTI and DICOM files, unattended.
+    Batch(Box<batch::Arguments>),
     /// Say what a file holds, from its header.
     Info(info::Arguments),
     /// Rewrite a volume: other orientation, spacing or type.
@@ -68,6 +71,7 @@ fn run(cli: Cli) -> Result<Exit> {
     start_log(cli.verbose);
     match cli.command {
         Command::Segment(arguments) => segment::run(&arguments, verbosity),
+        Command::Batch(arguments) => batch::run(&arguments, verbosity),
         Command::Info(arguments) => info::run(&arguments, verbosity),
         Command::Convert(arguments) => convert::run(&arguments, verbosity),
         Command::Evaluate(arguments) => evaluate::run(&arguments, verbosity),

@@ -305,6 +305,24 @@ impl Pipeline {
         self.settings.max_bytes.or_else(fs::memory_in_reach)
     }
 
+    /// SHA-256 of everything but the input that decides the labels: program, model, settings and arithmetic. Memory
+    /// ceiling and threads are no part of it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Internal`] when the settings have no JSON form.
+    pub fn fingerprint(&self) -> Result<String> {
+        let (backend, settings) = (self.backend(), &self.settings);
+        let parts = serde_json::to_vec(&(
+            env!("CARGO_PKG_VERSION"),
+            &self.spec,
+            &self.origin.sha256,
+            (&backend.engine, &backend.version, &backend.provider, &backend.precision),
+            (&settings.tiling, &settings.postprocess, &settings.keep_labels),
+        ));
+        let parts = parts.map_err(|e| Error::internal("the settings have no JSON form").because(e))?;
+        Ok(fs::sha256_of(&parts))
+    }
+
     /// Progress and cancellation, for the stages outside.
     pub(crate) fn watch(&self) -> &Watch {
         &self.settings.watch

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
 use crate::error::{Error, Result, Warning};
@@ -13,7 +13,7 @@ use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Plan};
 
 /// A file and the hash of its bytes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
     /// Path as it was given.
     pub path: PathBuf,

@@ -39,7 +39,7 @@ impl Call {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -52,7 +52,7 @@ fn path(folder: &Path, name: &str) -> String {
 }
 
 /// A NIfTI-1 file of 2-byte integers with an sform of 1 mm, RAS, made by hand.
-fn nifti(shape: [i16; 3], sform: bool, value: impl Fn(usize) -> i16) -> Vec<u8> {
+pub(crate) fn nifti(shape: [i16; 3], sform: bool, value: impl Fn(usize) -> i16) -> Vec<u8> {
     let mut bytes = vec![0_u8; 352];
     bytes[0..4].copy_from_slice(&348_i32.to_le_bytes());
     for (at, n) in [3, shape[0], shape[1], shape[2], 1, 1, 1, 1].into_iter().enumerate() {

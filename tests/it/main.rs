@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod architecture;
-#[cfg(feature = "embedded")]
+mod batch;
 mod brain;
 mod cli;
 mod components;
@@ -18,7 +18,6 @@ mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;
 mod evaluate;
-#[cfg(feature = "embedded")]
 mod foreign;
 mod graph;
 mod intensity;

@@ -132,8 +132,26 @@ impl Triage {
     /// # Errors
     /// As [`Triage::choose`].
     pub fn probe(&self, options: &ReadOptions) -> Result<Probe> {
-        let row = self.choose(options)?;
+        self.probe_row(self.choose(options)?)
+    }
+
+    /// What the headers of this row say.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Unsupported`] when the row cannot be read as a volume.
+    pub fn probe_row(&self, row: &SeriesSummary) -> Result<Probe> {
         self.stack(row)?.probe(&self.instances, self.path.clone())
+    }
+
+    /// The files of a readable row, in the order of its slices.
+    ///
+    /// # Errors
+    /// As [`Triage::probe_row`].
+    pub fn files(&self, row: &SeriesSummary) -> Result<Vec<&Path>> {
+        let planes = self.stack(row)?.slices.iter().flatten();
+        let mut paths: Vec<_> = planes.filter_map(|id| Some(self.instances.get(id.file)?.path.as_path())).collect();
+        paths.dedup();
+        Ok(paths)
     }
 
     /// Reads the volume of a row as `f32` or `f64`; slope and intercept of each slice are applied in `f64`.
@@ -143,7 +161,14 @@ impl Triage {
     /// [`crate::ErrorKind::Malformed`] when samples are missing or damaged; [`crate::ErrorKind::Limit`] when they are
     /// more than the limits allow.
     pub fn read_as<T: Sample>(&self, options: &ReadOptions) -> Result<Study<T>> {
-        let row = self.choose(options)?;
+        self.read_row_as(self.choose(options)?, options)
+    }
+
+    /// Reads the volume of this row; [`ReadOptions::series`] is not looked at.
+    ///
+    /// # Errors
+    /// As [`Triage::read_as`].
+    pub fn read_row_as<T: Sample>(&self, row: &SeriesSummary, options: &ReadOptions) -> Result<Study<T>> {
         let volumes = self.stack(row)?.volumes();
         let time = chosen_volume(volumes, options.volume).map_err(|e| e.at(&self.path))?;
         let mut studies = self.studies(row, time..time + 1, options)?;
@@ -190,8 +215,11 @@ impl Triage {
     }
 
     fn stack(&self, row: &SeriesSummary) -> Result<&Stack> {
-        let stack = self.stacks.get(row.number - 1).and_then(Option::as_ref);
-        stack.ok_or_else(|| Error::internal("a readable row has no stack"))
+        let stack = row.number.checked_sub(1).and_then(|at| self.stacks.get(at)).and_then(Option::as_ref);
+        stack.ok_or_else(|| {
+            let reason = row.refusal.as_deref().unwrap_or("it is of another scan");
+            Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path)
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! One row of a triage.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::instance::{Content, Instance, SEGMENTATION};
@@ -93,6 +95,8 @@ pub struct SeriesSummary {
     pub kind: SeriesKind,
     /// Name of the transfer syntax of the first file.
     pub transfer_syntax: String,
+    /// The innermost folder that holds all files of the row.
+    pub folder: PathBuf,
     /// Files that belong to the row.
     pub files: usize,
     /// Voxels along i (columns), j (rows) and k (slices); without k where the slices make no volume.
@@ -140,6 +144,7 @@ pub(super) fn summarize(
         modality: first.modality.clone(),
         kind: SeriesKind::of(first),
         transfer_syntax: first.syntax.name().to_owned(),
+        folder: common_folder(instances, &files),
         files: files.len(),
         shape: first.format.map_or_else(Vec::new, |format| vec![format.columns as usize, format.rows as usize]),
         volumes: 0,
@@ -170,6 +175,15 @@ pub(super) fn summarize(
         }
     }
     Some(row)
+}
+
+fn common_folder(instances: &[Instance], files: &[usize]) -> PathBuf {
+    let mut folders = files.iter().filter_map(|&file| instances.get(file)?.path.parent());
+    let mut common = folders.next().map(PathBuf::from).unwrap_or_default();
+    for folder in folders {
+        while !folder.starts_with(&common) && common.pop() {}
+    }
+    common
 }
 
 fn is_straight(grid: &Grid) -> bool {

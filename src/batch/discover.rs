@@ -1,0 +1,310 @@
+//! The cases of a folder: NIfTI files by name, DICOM series by content.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+#[cfg(feature = "dicom")]
+use std::sync::Arc;
+
+use regex_lite::Regex;
+
+use super::inputs::{Inputs, StudyOptions, stem};
+use super::ledger::Status;
+#[cfg(feature = "dicom")]
+use super::{inputs, series};
+use crate::error::{Error, Result};
+#[cfg(feature = "dicom")]
+use crate::formats::dicom::{self, SeriesSummary, Triage};
+use crate::formats::{self, Probe};
+use crate::fs;
+#[cfg(feature = "dicom")]
+use crate::limits::Limits;
+use crate::model::ModelSpec;
+use crate::report::FileRecord;
+
+/// What [`discover`] takes.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DiscoverOptions {
+    /// NIfTI files whose name fits: `*` and `?` stay within a name, `**` does not; a pattern with a slash is for the
+    /// path below the folder.
+    pub pattern: Option<String>,
+    /// Cases whose path below the folder, or `path/number_description` of a DICOM series, the regular expression
+    /// finds. Every series that it finds is a case.
+    pub select: Option<String>,
+}
+
+/// One thing to segment, or the reason why something is not.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Case {
+    /// Its place in the tree without suffixes, parted by `/`; the label volume is `<name>_seg.nii.gz`.
+    pub name: String,
+    /// The file, or the folder of a DICOM series, relative to the folder of the batch.
+    pub input: PathBuf,
+    /// How it was chosen, or why nothing can be done.
+    pub reason: String,
+    /// Tells cases apart that lie in one place.
+    identity: String,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone)]
+enum Origin {
+    Nifti(PathBuf),
+    #[cfg(feature = "dicom")]
+    Dicom(Arc<Triage>, Box<SeriesSummary>),
+    Nothing(Status),
+}
+
+/// Finds the cases below `folder`, sorted by name. Links are followed, each folder is entered once.
+///
+/// Never a case: what lies in `output`, files named `*_seg.nii.gz` or `*_seg.nii`, and files whose name begins with a
+/// dot. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
+/// says, or else its intended use.
+///
+/// # Errors
+/// [`crate::ErrorKind::Usage`] when `folder` is none or lies in `output`, or a pattern or expression is none.
+pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &DiscoverOptions) -> Result<Vec<Case>> {
+    if !fs::is_dir(folder) {
+        return Err(Error::usage("this is no folder").at(folder));
+    }
+    let (root, output) = (fs::canonical(folder)?, resolved(output));
+    if root.starts_with(&output) {
+        return Err(Error::usage("the inputs lie in the output folder").at(folder).hint("name another output folder"));
+    }
+    let filter = Filter::new(options)?;
+    let inside = |path: &Path| {
+        let relative = path.strip_prefix(folder).ok()?;
+        (!root.join(relative).starts_with(&output)).then(|| relative.to_owned())
+    };
+    let walk = fs::walk(folder);
+    let mut cases: Vec<Case> = walk
+        .files
+        .iter()
+        .filter(|path| is_nifti(path))
+        .filter_map(|path| Some((inside(path)?, path)))
+        .filter(|(relative, _)| filter.takes_file(relative))
+        .map(|(relative, path)| Case {
+            name: joined(relative.parent(), &stem(&relative).to_string_lossy()),
+            input: relative,
+            reason: String::new(),
+            identity: String::new(),
+            origin: Origin::Nifti(path.clone()),
+        })
+        .collect();
+    let failure = |path: &Path, reason: &str| {
+        let relative = inside(path)?;
+        let name = joined(relative.parent(), &relative.file_name()?.to_string_lossy());
+        let (reason, identity) = (reason.to_owned(), String::new());
+        filter.selects(&name).then_some(Case {
+            name,
+            input: relative,
+            reason,
+            identity,
+            origin: Origin::Nothing(Status::Failed),
+        })
+    };
+    cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
+    #[cfg(feature = "dicom")]
+    {
+        let triage = Arc::new(dicom::scan(folder, &Limits::default())?);
+        let is_known = |path: &Path| is_nifti(path) || walk.errors.iter().any(|error| error.path() == Some(path));
+        let damaged = triage.unreadable.iter().filter(|file| !is_known(&file.path));
+        cases.extend(damaged.filter_map(|file| failure(&file.path, &file.reason)));
+        let missing = |path: &PathBuf| failure(path, "a DICOMDIR names this file and it is not there");
+        cases.extend(triage.missing.iter().filter_map(missing));
+        cases.extend(series_cases(&triage, spec, &filter, &inside));
+    }
+    let _ = spec;
+    name_apart(&mut cases);
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+#[cfg(feature = "dicom")]
+fn series_cases(
+    triage: &Arc<Triage>,
+    spec: &ModelSpec,
+    filter: &Filter,
+    inside: &dyn Fn(&Path) -> Option<PathBuf>,
+) -> Vec<Case> {
+    let wanted = series::Wanted::by(spec);
+    let case = |row: &SeriesSummary, file: &str, reason: String, origin: Origin| {
+        let folder = inside(&row.folder)?;
+        let identity = format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape);
+        Some(Case { name: joined(Some(&folder), file), input: folder, reason, identity, origin })
+    };
+    let chosen = |row: &SeriesSummary, reason| {
+        case(row, &series::file_name(row), reason, Origin::Dicom(triage.clone(), Box::new(row.clone())))
+    };
+    let mut cases = Vec::new();
+    for study in series::studies(triage) {
+        if filter.select.is_some() {
+            let rows = study.iter().filter(|row| series::is_selectable(row));
+            let asked = rows.filter_map(|row| chosen(row, "selected by the expression".to_owned()));
+            cases.extend(asked.filter(|case| filter.selects(&case.name)));
+            continue;
+        }
+        cases.extend(match wanted.decide(&study) {
+            series::Decision::Segment(row, reason) => chosen(row, reason),
+            series::Decision::Skip(reason) => case(study[0], "study", reason, Origin::Nothing(Status::Skipped)),
+            series::Decision::Fail(reason) => case(study[0], "study", reason, Origin::Nothing(Status::Failed)),
+        });
+    }
+    cases
+}
+
+impl Case {
+    /// What the headers of the case say.
+    ///
+    /// # Errors
+    /// What the reader refuses; [`crate::ErrorKind::Unsupported`] with the reason for a case without a volume.
+    pub fn probe(&self, options: &StudyOptions) -> Result<Probe> {
+        match &self.origin {
+            Origin::Nifti(path) => formats::probe(path, &options.read()),
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(triage, row) => triage.probe_row(row),
+            Origin::Nothing(_) => Err(Error::unsupported(self.reason.clone()).at(&self.input)),
+        }
+    }
+
+    /// How the case ends before it has begun, where it does.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Status> {
+        match self.origin {
+            Origin::Nothing(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// SHA-256 of what would be read.
+    pub(super) fn hash(&self) -> Result<String> {
+        match &self.origin {
+            Origin::Nifti(path) => fs::sha256(path),
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(triage, row) => inputs::hash_of_files(&triage.files(row)?),
+            Origin::Nothing(_) => Err(Error::unsupported(self.reason.clone())),
+        }
+    }
+
+    /// Reads the volume.
+    pub(super) fn read(&self, sha256: String, spec: &ModelSpec, options: &StudyOptions) -> Result<Inputs> {
+        let (study, path) = match &self.origin {
+            Origin::Nifti(path) => (formats::read(path, &options.read())?, path.clone()),
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(triage, row) => (triage.read_row_as(row, &options.read())?, row.folder.clone()),
+            Origin::Nothing(_) => return Err(Error::unsupported(self.reason.clone())),
+        };
+        Inputs::of_study(study, FileRecord { path, sha256 }, spec, options)
+    }
+}
+
+/// Which cases are wanted.
+struct Filter {
+    pattern: Option<(Regex, bool)>,
+    select: Option<Regex>,
+}
+
+impl Filter {
+    fn new(options: &DiscoverOptions) -> Result<Self> {
+        let pattern = options.pattern.as_ref().map(|glob| Ok::<_, Error>((glob_regex(glob)?, glob.contains('/'))));
+        let select = options.select.as_ref().map(|text| {
+            Regex::new(text).map_err(|e| Error::usage(format!("{text:?} is no regular expression")).because(e))
+        });
+        Ok(Self { pattern: pattern.transpose()?, select: select.transpose()? })
+    }
+
+    fn takes_file(&self, relative: &Path) -> bool {
+        let path = slashed(relative);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let fits = |(regex, whole): &(Regex, bool)| regex.is_match(if *whole { &path } else { name });
+        self.pattern.as_ref().is_none_or(fits) && self.selects(&path)
+    }
+
+    fn selects(&self, text: &str) -> bool {
+        self.select.as_ref().is_none_or(|regex| regex.is_match(text))
+    }
+}
+
+fn glob_regex(glob: &str) -> Result<Regex> {
+    let mut text = String::from("^");
+    let mut rest = glob.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' if rest.next_if_eq(&'*').is_some() => text.push_str(".*"),
+            '*' => text.push_str("[^/]*"),
+            '?' => text.push_str("[^/]"),
+            c => text.push_str(&regex_lite::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    text.push('$');
+    Regex::new(&text).map_err(|e| Error::usage(format!("{glob:?} is no pattern")).because(e))
+}
+
+fn is_nifti(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let ends = |suffixes: [&str; 2]| suffixes.iter().any(|suffix| name.ends_with(suffix));
+    ends([".nii", ".nii.gz"]) && !ends(["_seg.nii", "_seg.nii.gz"]) && !name.starts_with('.')
+}
+
+/// The path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = absolute.ancestors().find_map(|part| Some((part, fs::canonical(part).ok()?)));
+    match there {
+        Some((part, real)) => absolute.strip_prefix(part).map_or(real.clone(), |rest| real.join(rest)),
+        None => absolute,
+    }
+}
+
+fn slashed(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn joined(folder: Option<&Path>, name: &str) -> String {
+    match folder {
+        Some(folder) if !folder.as_os_str().is_empty() => format!("{}/{name}", slashed(folder)),
+        _ => name.to_owned(),
+    }
+}
+
+/// Cases that would share a name (upper and lower case alike) get eight digits of a hash of what they are, and a number
+/// where even that is the same.
+fn name_apart(cases: &mut [Case]) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for case in cases.iter() {
+        *counts.entry(case.name.to_lowercase()).or_default() += 1;
+    }
+    let mut taken = HashSet::new();
+    for case in cases {
+        if counts.get(&case.name.to_lowercase()).is_some_and(|&n| n > 1) {
+            let hash = fs::sha256_of(format!("{:?} {}", case.input, case.identity).as_bytes());
+            case.name.push_str(&format!("_{}", &hash[..8]));
+        }
+        let first = case.name.clone();
+        for number in 2.. {
+            if taken.insert(case.name.to_lowercase()) {
+                break;
+            }
+            case.name = format!("{first}_{number}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stay_within_a_name_unless_doubled() {
+        let takes = |glob: &str, path: &str| {
+            let options = DiscoverOptions { pattern: Some(glob.to_owned()), select: None };
+            Filter::new(&options).unwrap().takes_file(Path::new(path))
+        };
+        assert!(takes("*T1w*", "sub-1/anat/sub-1_T1w.nii.gz"));
+        assert!(!takes("*T2w*", "sub-1/T2w/sub-1_T1w.nii.gz"));
+        assert!(takes("*/anat/*.nii", "s/anat/a.nii") && !takes("*/a.nii", "s/anat/a.nii"));
+        assert!(takes("**/a.nii", "s/anat/a.nii") && takes("a.n?i", "a.nii") && !takes("a.n?i", "aXnii"));
+    }
+}

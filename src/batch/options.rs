@@ -1,0 +1,121 @@
+//! What a batch is asked for, and how it tells how far it is.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::discover::Case;
+use super::inputs::StudyOptions;
+use super::ledger::Entry;
+use crate::error::{Error, Result};
+use crate::fs;
+
+/// What follows the name of a case in that of its label volume.
+pub(super) const LABELS: &str = "_seg.nii.gz";
+
+/// What happens when the output folder holds a ledger already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Cases that were finished with the same input, model and settings, and whose files are still as they were
+    /// written, are passed over; all others are done.
+    Resume,
+    /// Everything is done again.
+    Overwrite,
+}
+
+/// One of several parts of a batch; a hash of the case's name decides which part it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Shard {
+    /// From 1 to `count`.
+    pub index: u32,
+    /// Number of parts.
+    pub count: u32,
+}
+
+impl Shard {
+    /// Part `index`, from 1, of `count`; `None` when there is no such part.
+    #[must_use]
+    pub fn new(index: u32, count: u32) -> Option<Self> {
+        (1..=count).contains(&index).then_some(Self { index, count })
+    }
+
+    /// True when the case of that name is in this part.
+    #[must_use]
+    pub fn takes(self, name: &str) -> bool {
+        let hash = fs::sha256_of(name.as_bytes());
+        let number = u64::from_str_radix(&hash[..16], 16).unwrap_or(0);
+        number % u64::from(self.count) + 1 == u64::from(self.index)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        let shard = parts.and_then(|(index, count)| Self::new(index, count));
+        shard.ok_or_else(|| Error::usage(format!("{text:?} is no part: write 1/4 for the first of four")))
+    }
+}
+
+/// What [`super::run`] does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct BatchOptions {
+    /// The folder that the outputs go to; it is made.
+    pub output: PathBuf,
+    /// What happens when it holds a ledger already.
+    pub existing: Existing,
+    /// Only a part of the cases.
+    pub shard: Option<Shard>,
+    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
+    /// the network runs.
+    pub jobs: usize,
+    /// Time that the network may take for one case; looked at between two patches.
+    pub time_limit: Option<Duration>,
+    /// `<name>_stats.csv` for each case.
+    pub statistics: bool,
+    /// `<name>_preview.png` for each case.
+    pub preview: bool,
+    /// How the cases are read.
+    pub study: StudyOptions,
+}
+
+impl BatchOptions {
+    /// Label volumes alone, two studies in memory, no earlier ledger.
+    #[must_use]
+    pub fn new(output: impl Into<PathBuf>) -> Self {
+        Self {
+            output: output.into(),
+            existing: Existing::default(),
+            shard: None,
+            jobs: 2,
+            time_limit: None,
+            statistics: false,
+            preview: false,
+            study: StudyOptions::default(),
+        }
+    }
+
+    /// Where a case's label volume goes, relative to the output folder.
+    #[must_use]
+    pub fn labels_of(case: &Case) -> PathBuf {
+        PathBuf::from(format!("{}{LABELS}", case.name))
+    }
+}
+
+/// A case has ended.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct BatchProgress<'a> {
+    /// Cases that have ended.
+    pub done: usize,
+    /// Cases in all.
+    pub total: usize,
+    /// The one that has just ended.
+    pub entry: &'a Entry,
+}

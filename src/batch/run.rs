@@ -1,0 +1,301 @@
+//! Many cases, unattended: the next one is read and the last one written while the network runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Instant;
+
+use super::discover::Case;
+use super::inputs::{Inputs, check_count};
+use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
+use super::one::Segmentation;
+use super::options::{BatchOptions, BatchProgress, Existing, LABELS};
+use super::outputs::OutputPaths;
+use super::summary::{self, BatchSummary};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fs::{self, Overwrite};
+use crate::pipeline::Pipeline;
+use crate::report::FileRecord;
+
+/// Segments the cases one by one and writes the ledger and `summary.csv`. A case that fails is recorded and the rest
+/// goes on. `progress` is called from another thread.
+///
+/// Killed at any moment, it leaves whole files only, and [`Existing::Resume`] goes on where it stopped: a case counts as
+/// done once its line is in the ledger, and its files are moved to their names in one step each before that.
+///
+/// # Errors
+/// [`crate::ErrorKind::Usage`] for an earlier ledger or a model of several channels; [`crate::ErrorKind::Output`] when
+/// the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
+pub fn run(
+    pipeline: &Pipeline,
+    mut cases: Vec<Case>,
+    options: &BatchOptions,
+    progress: &(dyn Fn(BatchProgress<'_>) + Sync),
+) -> Result<BatchSummary> {
+    check_count(1, pipeline.spec())?;
+    cases.retain(|case| options.shard.is_none_or(|shard| shard.takes(&case.name)));
+    fs::make_dir(&options.output)?;
+    let past = match options.existing {
+        Existing::Resume => ledger::entries(&options.output)?,
+        _ => BTreeMap::new(),
+    };
+    let ledger = Ledger::open(&options.output, options.shard, options.existing)?;
+    let batch = Batch { pipeline, options, past, settings: settings(pipeline, options)?, staging: staging(options) };
+    fs::remove_folder(&batch.staging)?;
+    fs::make_dir(&batch.staging)?;
+    let entries = batch.all(&cases, ledger, progress);
+    let summary = entries.and_then(|entries| {
+        let text = summary::csv(ledger::entries(&options.output)?.values());
+        let file = batch.staging.join("summary.csv");
+        fs::write_text(&file, Overwrite::Replace, &text)?;
+        fs::replace_file(&file, &options.output.join("summary.csv"))?;
+        Ok(BatchSummary { entries })
+    });
+    fs::remove_folder(&batch.staging)?;
+    let summary = summary?;
+    if summary.entries.len() < cases.len() {
+        let message = format!("stopped on request after {} of {} cases", summary.entries.len(), cases.len());
+        return Err(Error::new(ErrorKind::Interrupted, message).hint("--resume goes on"));
+    }
+    Ok(summary)
+}
+
+/// SHA-256 of all that decides the outputs of a case, but its input.
+fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
+    let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
+    let parts = (options.study.volume, orientation, options.statistics, options.preview);
+    Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
+}
+
+/// The folder in which outputs come about; the lock on the ledger makes it this process's own.
+fn staging(options: &BatchOptions) -> PathBuf {
+    let part = options.shard.map_or_else(String::new, |shard| format!("-{}-of-{}", shard.index, shard.count));
+    options.output.join(format!(".unet-vol-batch{part}"))
+}
+
+/// A case between two stages.
+enum Stage {
+    /// Read.
+    Read(Box<Entry>, Box<Inputs>),
+    /// Segmented.
+    Labelled(Box<Entry>, Box<Segmentation>),
+    /// Nothing is left to do.
+    Ended(Box<Entry>),
+}
+
+struct Batch<'a> {
+    pipeline: &'a Pipeline,
+    options: &'a BatchOptions,
+    past: BTreeMap<String, Entry>,
+    settings: String,
+    staging: PathBuf,
+}
+
+impl Batch<'_> {
+    /// Three threads, one per stage; a permit is a study in memory.
+    fn all(&self, cases: &[Case], ledger: Ledger, progress: &(dyn Fn(BatchProgress<'_>) + Sync)) -> Result<Vec<Entry>> {
+        let jobs = self.options.jobs.clamp(1, 64);
+        let (permit, permits) = mpsc::sync_channel::<()>(jobs);
+        let (read, to_segment) = mpsc::sync_channel(jobs);
+        let (segmented, to_write) = mpsc::sync_channel(jobs);
+        for _ in 0..jobs {
+            // The channel holds as many.
+            let _ = permit.try_send(());
+        }
+        std::thread::scope(|scope| {
+            scope.spawn(move || self.read_all(cases, &permits, &read));
+            let writer = scope.spawn(move || self.write_all(cases.len(), &to_write, &permit, ledger, progress));
+            self.segment_all(to_segment, segmented);
+            writer.join().unwrap_or_else(|_| Err(Error::internal("the thread that writes has failed")))
+        })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.pipeline.watch().cancel.is_cancelled()
+    }
+
+    fn read_all(&self, cases: &[Case], permits: &Receiver<()>, next: &SyncSender<Stage>) {
+        for case in cases {
+            if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn segment_all(&self, stages: Receiver<Stage>, next: SyncSender<Stage>) {
+        for stage in stages {
+            let stage = match stage {
+                Stage::Read(..) if self.is_stopped() => return,
+                Stage::Read(entry, inputs) => match self.segment(entry, *inputs) {
+                    Some(stage) => stage,
+                    None => return,
+                },
+                other => other,
+            };
+            if next.send(stage).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write_all(
+        &self,
+        total: usize,
+        stages: &Receiver<Stage>,
+        permit: &SyncSender<()>,
+        mut ledger: Ledger,
+        progress: &(dyn Fn(BatchProgress<'_>) + Sync),
+    ) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for stage in stages {
+            let mut entry = match stage {
+                Stage::Labelled(entry, segmentation) => self.written(*entry, &segmentation),
+                Stage::Read(entry, _) | Stage::Ended(entry) => *entry,
+            };
+            if !self.is_known(&entry) {
+                entry.ended = ledger::now();
+                ledger.append(&entry)?;
+            }
+            progress(BatchProgress { done: entries.len() + 1, total, entry: &entry });
+            entries.push(entry);
+            // The reader may have ended.
+            let _ = permit.send(());
+        }
+        Ok(entries)
+    }
+
+    /// True when the ledger says the same already.
+    fn is_known(&self, entry: &Entry) -> bool {
+        entry.status == Status::Skipped
+            && self.past.get(&entry.case).is_some_and(|past| {
+                past.status == Status::Done || (past.status, &past.reason) == (Status::Skipped, &entry.reason)
+            })
+    }
+
+    fn read(&self, case: &Case) -> Stage {
+        let start = Instant::now();
+        let mut entry = Box::new(Entry {
+            case: case.name.clone(),
+            status: Status::Failed,
+            reason: case.reason.clone(),
+            input: case.input.clone(),
+            input_sha256: None,
+            model_sha256: self.pipeline.origin().sha256.clone(),
+            settings_sha256: self.settings.clone(),
+            seconds: 0.0,
+            ended: 0,
+            outputs: Vec::new(),
+            volumes: Vec::new(),
+            warnings: Vec::new(),
+        });
+        if let Some(status) = case.outcome() {
+            entry.status = status;
+            return Stage::Ended(entry);
+        }
+        let inputs = self.pipeline.install(|| {
+            let hash = case.hash()?;
+            entry.input_sha256 = Some(hash.clone());
+            if self.finished(&entry).is_some() {
+                return Ok(None);
+            }
+            case.read(hash, self.pipeline.spec(), &self.options.study).map(Some)
+        });
+        entry.seconds = start.elapsed().as_secs_f64();
+        match inputs {
+            Ok(Some(inputs)) => Stage::Read(entry, Box::new(inputs)),
+            Ok(None) => {
+                if let Some(past) = self.finished(&entry) {
+                    *entry = past.clone();
+                }
+                entry.status = Status::Skipped;
+                "finished before".clone_into(&mut entry.reason);
+                Stage::Ended(entry)
+            }
+            Err(error) => Stage::Ended(failed(entry, &error)),
+        }
+    }
+
+    /// The earlier entry of a case that need not be done again.
+    fn finished(&self, entry: &Entry) -> Option<&Entry> {
+        let past = self.past.get(&entry.case).filter(|past| {
+            past.status == Status::Done
+                && past.input_sha256 == entry.input_sha256
+                && past.model_sha256 == entry.model_sha256
+                && past.settings_sha256 == entry.settings_sha256
+                && !past.outputs.is_empty()
+        })?;
+        let is_there = |file: &FileRecord| {
+            fs::sha256(&self.options.output.join(&file.path)).is_ok_and(|sha256| sha256 == file.sha256)
+        };
+        past.outputs.iter().all(is_there).then_some(past)
+    }
+
+    /// `None` when the work was interrupted.
+    fn segment(&self, mut entry: Box<Entry>, inputs: Inputs) -> Option<Stage> {
+        let start = Instant::now();
+        let cancel = &self.pipeline.watch().cancel;
+        cancel.set_deadline(self.options.time_limit.and_then(|limit| start.checked_add(limit)));
+        let result = self.pipeline.run_inputs(inputs);
+        cancel.set_deadline(None);
+        entry.seconds += start.elapsed().as_secs_f64();
+        match result {
+            Ok(segmentation) => Some(Stage::Labelled(entry, Box::new(segmentation))),
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) => Some(Stage::Ended(failed(entry, &error))),
+        }
+    }
+
+    fn written(&self, mut entry: Entry, segmentation: &Segmentation) -> Entry {
+        let start = Instant::now();
+        match self.pipeline.install(|| self.write(&entry.case, segmentation)) {
+            Ok(outputs) => {
+                entry.status = Status::Done;
+                entry.outputs = outputs;
+                let labels = segmentation.statistics.labels.iter();
+                entry.volumes = labels.map(|l| LabelVolume { id: l.id, name: l.name.clone(), ml: l.ml }).collect();
+                let warnings = segmentation.warnings();
+                entry.warnings = warnings.into_iter().map(|warning| warning.message).collect();
+            }
+            Err(error) => entry = *failed(Box::new(entry), &error),
+        }
+        entry.seconds += start.elapsed().as_secs_f64();
+        entry
+    }
+
+    /// Writes the files of a case aside and moves them to their names.
+    fn write(&self, name: &str, segmentation: &Segmentation) -> Result<Vec<FileRecord>> {
+        let suffixes = [
+            Some(LABELS),
+            self.options.statistics.then_some("_stats.csv"),
+            self.options.preview.then_some("_preview.png"),
+        ];
+        let replace = if self.options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
+        let aside = |suffix: &str| self.staging.join(format!("case{suffix}"));
+        let target = |suffix: &str| PathBuf::from(format!("{name}{suffix}"));
+        for suffix in suffixes.into_iter().flatten() {
+            let target = self.options.output.join(target(suffix));
+            fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
+            fs::check_output(&target, replace)?;
+        }
+        let mut paths = OutputPaths::new(aside(LABELS));
+        paths.statistics = suffixes[1].map(aside);
+        paths.preview = suffixes[2].map(aside);
+        paths.overwrite = Overwrite::Replace;
+        segmentation.write(&paths)?;
+        let moved = suffixes.into_iter().flatten().map(|suffix| {
+            let sha256 = fs::sha256(&aside(suffix))?;
+            fs::replace_file(&aside(suffix), &self.options.output.join(target(suffix)))?;
+            Ok(FileRecord { path: target(suffix), sha256 })
+        });
+        moved.collect()
+    }
+}
+
+fn failed(mut entry: Box<Entry>, error: &Error) -> Box<Entry> {
+    entry.status = Status::Failed;
+    entry.reason = error.to_string();
+    if let Some(hint) = error.advice() {
+        entry.reason.push_str(&format!(" ({hint})"));
+    }
+    entry
+}
