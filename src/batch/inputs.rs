@@ -38,6 +38,7 @@ impl StudyOptions {
             .with_volume(self.volume)
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
+            .with_on_gap(self.on_gap)
     }
 }
 
