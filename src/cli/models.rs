@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+#[cfg(feature = "embedded")]
+use unet_vol::inference::embedded::StepTime;
 use unet_vol::inference::verification::{self, Check};
 use unet_vol::model::graph::{AxisFacts, Facts};
 use unet_vol::model::{Model, ModelSpec};
@@ -47,6 +49,10 @@ enum Action {
         /// As JSON.
         #[arg(long)]
         json: bool,
+        /// Print instead how long each operator takes in the embedded engine.
+        #[cfg(feature = "embedded")]
+        #[arg(long)]
+        profile: bool,
     },
     /// Write a description into a copy of an ONNX file, so that one file is all a user needs.
     Describe {
@@ -68,7 +74,11 @@ pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
     match arguments.command.unwrap_or(Action::List) {
         Action::List => list(),
         Action::Show { name, spec, json } => show(&ModelArguments { model: name, spec }.open()?, json),
-        Action::Verify { name, spec, engine, json } => {
+        #[cfg(feature = "embedded")]
+        Action::Verify { name, spec, engine, profile: true, .. } => {
+            profile(&ModelArguments { model: name, spec }.open()?, &engine)
+        }
+        Action::Verify { name, spec, engine, json, .. } => {
             verify(&ModelArguments { model: name, spec }.open()?, &engine, json, verbosity)
         }
         Action::Describe { model, spec, output, overwrite } => {
@@ -167,6 +177,28 @@ fn verify(model: &Model, engine: &EngineArguments, json: bool, verbosity: Verbos
         output::say(verbosity, "agreement: share of voxels with the reference's label");
     }
     Ok(if checks.iter().any(|check| check.passed == Some(false)) { Exit::Model } else { Exit::Done })
+}
+
+/// The steps in their order, and their sum.
+#[cfg(feature = "embedded")]
+fn profile(model: &Model, engine: &EngineArguments) -> Result<Exit> {
+    let steps = verification::profile_model(model, engine.options().precision)?;
+    let row = |operator: &str, node: &str, seconds: f64, gflop: f64| {
+        let speed = if gflop > 0.0 { format!("{:.0}", gflop / seconds.max(1e-9)) } else { String::new() };
+        vec![
+            output::escaped(operator),
+            output::escaped(node),
+            format!("{:.2}", 1e3 * seconds),
+            format!("{gflop:.2}"),
+            speed,
+        ]
+    };
+    let mut rows = vec![["operator", "node", "ms", "GFLOP", "GFLOP/s"].map(str::to_owned).to_vec()];
+    rows.extend(steps.iter().map(|step| row(&step.operator, &step.node, step.seconds, step.gflop)));
+    let sum = |value: fn(&StepTime) -> f64| steps.iter().map(value).sum();
+    rows.push(row("all", "", sum(|step| step.seconds), sum(|step| step.gflop)));
+    output::data(output::table(&rows));
+    Ok(Exit::Done)
 }
 
 fn check_row(check: &Check) -> Vec<String> {

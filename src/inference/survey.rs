@@ -42,6 +42,16 @@ pub fn survey(options: &Options) -> Vec<EngineStatus> {
     ]
 }
 
+#[cfg(feature = "embedded")]
+fn embedded_devices() -> Vec<String> {
+    vec![format!("cpu ({})", super::embedded::instructions())]
+}
+
+#[cfg(not(feature = "embedded"))]
+fn embedded_devices() -> Vec<String> {
+    Vec::new()
+}
+
 fn embedded() -> EngineStatus {
     let available = cfg!(feature = "embedded");
     let summary =
@@ -54,7 +64,7 @@ fn embedded() -> EngineStatus {
         library: None,
         origin: None,
         library_sha256: None,
-        devices: if available { vec!["cpu".into()] } else { Vec::new() },
+        devices: embedded_devices(),
         passed_over: Vec::new(),
     }
 }

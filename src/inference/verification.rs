@@ -63,6 +63,24 @@ pub fn verify_model(model: &Model, options: &Options) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// Seconds of each step of the embedded engine, for the model's stored case or a made-up input; the second of two runs.
+///
+/// # Errors
+/// [`crate::ErrorKind::Model`] when the embedded engine cannot run the model.
+#[cfg(feature = "embedded")]
+pub fn profile_model(model: &Model, precision: Precision) -> Result<Vec<super::embedded::StepTime>> {
+    let engine = super::embedded::Engine::new(model.graph().clone(), precision)?;
+    let (shape, input) = match model.golden()? {
+        Some(golden) => (golden.shape, golden.input),
+        None => made_up(&engine)?,
+    };
+    let view = TensorView { shape: &shape, data: &input };
+    let output = engine.output_shape(&shape)?;
+    let mut scores = limits::zeroed(output.iter().product(), "the network's output")?;
+    engine.profile(view, &mut scores)?;
+    engine.profile(view, &mut scores)
+}
+
 /// The embedded engine against the stored labels.
 fn check_embedded(engine: &dyn Predictor, input: TensorView<'_>, golden: Option<&Golden>) -> Result<Check> {
     let shape = engine.output_shape(input.shape)?;

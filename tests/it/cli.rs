@@ -385,7 +385,9 @@ fn models_and_runtime_answer_without_any_library() {
     let checks: Value = serde_json::from_str(&out).unwrap();
     assert!(checks[0]["agreement"].as_f64().unwrap() > 0.9999, "{out}");
     let (out, _) = unet_vol(&["runtime"]).expect(0);
-    assert!(out.contains("embedded"), "{out}");
+    assert!(out.contains("embedded") && out.contains("cpu ("), "{out}");
+    let (out, _) = unet_vol(&["models", "verify", "--profile"]).expect(0);
+    assert!(out.contains("Conv") && out.contains("GFLOP/s"), "{out}");
     let (out, _) = unet_vol(&["completions", "bash"]).expect(0);
     assert!(out.contains("unet-vol"));
     let (out, _) = unet_vol(&["--version"]).expect(0);

@@ -77,6 +77,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What runs the operators here, such as `avx512`; a word on an invalid `UNET_VOL_SIMD`.
+pub(super) fn instructions() -> String {
+    match Simd::choose() {
+        Ok(simd) if kernels::bf16_available() => format!("{} and bf16", simd.name()),
+        Ok(simd) => simd.name().to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
 impl Engine {
     /// Reads an ONNX file.
     ///
