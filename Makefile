@@ -34,7 +34,7 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) deny check bans licenses sources
-	for feature in cli embedded onnxruntime openvino; do \
+	for feature in cli dicom embedded onnxruntime openvino; do \
 	  $(CARGO) check --locked --no-default-features --features $$feature || exit 1; done
 
 bench: venv

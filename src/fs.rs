@@ -10,11 +10,15 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, zeroed};
 
-#[cfg(feature = "dicom")]
 mod folder;
+#[cfg(feature = "dicom")]
+mod prefix;
 
 #[cfg(feature = "dicom")]
-pub(crate) use folder::{Prefix, Walk, walk};
+pub(crate) use folder::Walk;
+pub(crate) use folder::walk;
+#[cfg(feature = "dicom")]
+pub(crate) use prefix::Prefix;
 
 const CHUNK: usize = 256 << 10;
 
@@ -70,6 +74,7 @@ pub(crate) fn exists(path: &Path) -> bool {
 }
 
 /// True when a regular file is at `path`, not a folder, a pipe or a device.
+#[cfg(feature = "dicom")]
 pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }

@@ -69,6 +69,7 @@ impl ModelFile<'_> {
         self.name_in(Error::model(message))
     }
 
+    #[allow(dead_code, reason = "called in builds without an engine")]
     pub(super) fn unsupported(&self, message: impl Into<String>) -> Error {
         self.name_in(Error::unsupported(message))
     }

@@ -62,7 +62,7 @@ pub fn scan(path: impl AsRef<Path>, limits: &Limits) -> error::Result<Triage> {
         fs::walk(path)
     } else {
         fs::size(path)?;
-        fs::Walk { files: vec![path.to_owned()], errors: Vec::new() }
+        fs::Walk::of_file(path)
     };
     let mut unreadable: Vec<_> = walk
         .errors
