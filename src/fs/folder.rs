@@ -49,23 +49,10 @@ pub(crate) fn walk(folder: &Path) -> Walk {
     walk
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_prefix_grows_to_the_end_of_its_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ten");
-        std::fs::write(&path, b"0123456789").unwrap();
-        let mut prefix = Prefix::open(&path).unwrap();
-        prefix.grow(4).unwrap();
-        assert_eq!((prefix.bytes(), prefix.is_complete(), prefix.len()), (b"0123".as_slice(), false, 10));
-        prefix.grow(100).unwrap();
-        assert_eq!((prefix.bytes().len(), prefix.is_complete(), prefix.len()), (10, true, 10));
-    }
-
-    #[cfg(unix)]
     #[test]
     fn a_walk_enters_each_folder_once_and_names_broken_links() {
         let folder = tempfile::tempdir().unwrap();
