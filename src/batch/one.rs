@@ -81,6 +81,11 @@ impl Pipeline {
 }
 
 impl Segmentation {
+    /// What the model expects and means.
+    pub(super) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
     /// The labels, on exactly the grid of the input.
     #[must_use]
     pub fn labels(&self) -> &LabelMap {

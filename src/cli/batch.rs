@@ -179,6 +179,10 @@ impl Arguments {
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
         options.formats = self.format.list();
+        #[cfg(feature = "dicom")]
+        {
+            options.segmentation = self.format.segmentation();
+        }
         options.statistics = self.stats;
         options.preview = self.preview;
         options.study.assume_orientation = self.assume_orientation;

@@ -158,6 +158,10 @@ fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> 
 impl Arguments {
     fn outputs(&self) -> OutputPaths {
         let mut outputs = OutputPaths::with_formats(&self.format.list(), self.output.as_deref(), &self.inputs[0]);
+        #[cfg(feature = "dicom")]
+        {
+            outputs.segmentation = self.format.segmentation();
+        }
         outputs.statistics.clone_from(&self.stats);
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);
