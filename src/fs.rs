@@ -99,6 +99,13 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The first `len` bytes of a file, fewer where it is shorter.
+pub(crate) fn head(path: &Path, len: u64) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    open(path)?.take(len).read_to_end(&mut head).map_err(|e| unreadable(path, e))?;
+    Ok(head)
+}
+
 /// `len` bytes of a file from `offset` on.
 pub(crate) fn read_range(path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
     let mut file = open(path)?;

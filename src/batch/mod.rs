@@ -13,7 +13,7 @@ mod run;
 mod series;
 mod summary;
 
-pub use convert::{ConvertOptions, convert};
+pub use convert::{ConvertOptions, Converted, convert, convert_all};
 pub use discover::{Case, DiscoverOptions, discover};
 pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};

@@ -8,6 +8,8 @@ mod brain;
 mod cli;
 mod components;
 #[cfg(feature = "dicom")]
+mod convert;
+#[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_damage;
