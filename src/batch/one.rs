@@ -1,6 +1,6 @@
 //! One study from its files to its files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::inputs::{Inputs, StudyOptions};
@@ -126,7 +126,8 @@ impl Segmentation {
             fs::write_bytes(path, overwrite, &png)?;
         }
         let mut manifest = self.manifest();
-        manifest.output = Some(FileRecord { path: outputs.labels.clone(), sha256: fs::sha256(&outputs.labels)? });
+        manifest.output =
+            Some(FileRecord { path: self.without_names(&outputs.labels), sha256: fs::sha256(&outputs.labels)? });
         manifest.certificate = Some(certificate);
         manifest.seconds.push(StageSeconds { stage: Stage::Write, seconds: start.elapsed().as_secs_f64() });
         if let Some(path) = &outputs.manifest {
@@ -135,13 +136,16 @@ impl Segmentation {
         Ok(manifest)
     }
 
-    /// The record of the run, without output and certificate.
+    /// The record of the run, without output and certificate; without words of the patient's name unless
+    /// [`StudyOptions::with_phi`] lets them in.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
+        let file = |file: &FileRecord| FileRecord { path: self.without_names(&file.path), sha256: file.sha256.clone() };
+        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide(&w.message));
         Manifest {
             program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
             notice: Manifest::NOTICE,
-            inputs: self.inputs.files.clone(),
+            inputs: self.inputs.files.iter().map(file).collect(),
             output: None,
             grid: self.labels().grid().into(),
             certificate: None,
@@ -153,8 +157,12 @@ impl Segmentation {
             volumes: report::volume_sums(&self.spec, &self.statistics),
             seconds: self.outcome.seconds.iter().map(|&(stage, seconds)| StageSeconds { stage, seconds }).collect(),
             peak_rss_bytes: fs::peak_rss(),
-            warnings: self.warnings(),
+            warnings: self.warnings().into_iter().map(warning).collect(),
         }
+    }
+
+    fn without_names(&self, path: &Path) -> PathBuf {
+        PathBuf::from(self.inputs.names.hide(&path.to_string_lossy()))
     }
 
     /// Everything the user should know, from reading to labels.
