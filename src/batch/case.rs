@@ -83,6 +83,15 @@ impl Case {
         }
     }
 
+    /// True for a DICOM series.
+    pub(super) fn is_dicom(&self) -> bool {
+        match &self.origin {
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(..) => true,
+            _ => false,
+        }
+    }
+
     /// A text about the case without patients' names, unless they may be told.
     #[must_use]
     pub fn without_names(&self, text: &str) -> String {

@@ -177,7 +177,7 @@ mod tests {
         let cases = |asked: &[&str], files: &[&str]| {
             let files = files.iter().map(|name| (PathBuf::from(name), PathBuf::from(name))).collect();
             let cases = channels(asked).cases(files).into_iter();
-            cases.map(|case| (case.name, case.outcome(), case.reason)).collect::<Vec<_>>()
+            cases.map(|case| (case.name.clone(), case.outcome(), case.reason)).collect::<Vec<_>>()
         };
         let done = |name: &str| (name.to_owned(), None, "2 channels".to_owned());
         assert_eq!(cases(&[], &["a/x_0000.nii", "a/x_0001.nii.gz"]), [done("a/x")]);

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use super::case::Case;
 use super::one::Segmentation;
 use super::options::{BatchOptions, Existing};
+use super::output_format::OutputFormat;
 use super::outputs::OutputPaths;
 use crate::error::{Error, Result};
 use crate::fs::{self, Overwrite};
@@ -32,7 +33,7 @@ impl Layout {
     /// Where the label volume of a case goes, relative to the output folder.
     #[must_use]
     pub fn labels_of(self, case: &Case) -> PathBuf {
-        self.path(case, self.labels())
+        self.path(case, self.labels(OutputFormat::Nifti))
     }
 
     fn path(self, case: &Case, suffix: &str) -> PathBuf {
@@ -43,26 +44,29 @@ impl Layout {
         PathBuf::from(stem + suffix)
     }
 
-    fn labels(self) -> &'static str {
+    fn labels(self, format: OutputFormat) -> &'static str {
         match self {
-            Self::Mirror => "_seg.nii.gz",
+            Self::Mirror => format.suffix(),
             Self::Bids => "_dseg.nii.gz",
         }
     }
 
-    /// What follows the stem in the names of a case's files, the label volume first.
+    /// What follows the stem in the names of a case's files, the labels first.
     fn suffixes(self, options: &BatchOptions) -> Vec<&'static str> {
         let is_bids = self == Self::Bids;
         let optional =
             [(SIDECAR, is_bids), (NAMES, is_bids), (STATISTICS, options.statistics), (PREVIEW, options.preview)];
         let optional = optional.into_iter().filter_map(|(suffix, wanted)| wanted.then_some(suffix));
-        std::iter::once(self.labels()).chain(optional).collect()
+        options.formats.iter().map(|&format| self.labels(format)).chain(optional).collect()
     }
 
     /// Writes what a layout wants once for all cases; `root` is the folder of the inputs where it is a data set.
     pub(super) fn start(self, pipeline: &Pipeline, cases: &[Case], options: &BatchOptions) -> Result<()> {
         if self == Self::Mirror {
             return Ok(());
+        }
+        if options.formats != [OutputFormat::Nifti] {
+            return Err(Error::usage("a BIDS derivative holds NIfTI files: other forms do not go with --layout bids"));
         }
         let at = |name: &str| options.output.join(name);
         let is_ours = |text: &[u8]| String::from_utf8_lossy(text).contains("\"unet-vol\"");
@@ -93,7 +97,10 @@ impl Layout {
             fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
             fs::check_output(&target, replace)?;
         }
-        let mut paths = OutputPaths::new(aside(self.labels()));
+        let mut paths = OutputPaths::default();
+        for &format in &options.formats {
+            *paths.of(format) = Some(aside(self.labels(format)));
+        }
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::inputs::StudyOptions;
 use super::layout::Layout;
 use super::ledger::Entry;
+use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::fs;
 
@@ -76,6 +77,8 @@ pub struct BatchOptions {
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
+    /// In which forms the labels of each case are written.
+    pub formats: Vec<OutputFormat>,
     /// A table of volumes, places and intensities, `.._stats.csv`, for each case.
     pub statistics: bool,
     /// A picture, `.._preview.png`, for each case.
@@ -95,6 +98,7 @@ impl BatchOptions {
             shard: None,
             jobs: 3,
             time_limit: None,
+            formats: vec![OutputFormat::Nifti],
             statistics: false,
             preview: false,
             study: StudyOptions::default(),

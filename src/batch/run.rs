@@ -13,6 +13,7 @@ use super::options::{BatchOptions, BatchProgress, Existing};
 use super::space;
 use super::summary::{self, BatchSummary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats;
 use crate::fs::{self, Overwrite};
 use crate::pipeline::Pipeline;
 use crate::report::FileRecord;
@@ -65,7 +66,8 @@ pub fn run(
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
-    let parts = (options.study.volume, orientation, options.statistics, options.preview, options.layout);
+    let parts =
+        (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -214,6 +216,9 @@ impl Batch<'_> {
         if let Some(status) = case.outcome() {
             entry.status = status;
             return Stage::Ended(entry);
+        }
+        if !case.is_dicom() && self.options.formats.iter().any(|format| format.is_dicom()) {
+            return Stage::Ended(failed(case, entry, &formats::not_dicom()));
         }
         let inputs = side.install(|| {
             let stamp = case.stamp()?;
