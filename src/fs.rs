@@ -342,6 +342,18 @@ fn kernel_figure(file: &str, key: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
+/// Bytes that this user may still write to the file system of `path`, where the system says.
+#[cfg(unix)]
+pub(crate) fn available(path: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    system.f_bavail.checked_mul(system.f_frsize)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn available(_: &Path) -> Option<u64> {
+    None
+}
+
 /// Temporary files are private; an output gets the permissions of an ordinary new file.
 #[cfg(unix)]
 fn set_default_permissions(file: &File, path: &Path) -> Result<()> {

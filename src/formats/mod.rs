@@ -20,7 +20,7 @@ mod sniff;
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Result, Warning};
+use crate::error::{Error, Result, Warning};
 use crate::fs::Overwrite;
 use crate::geometry::{Grid, Orientation};
 use crate::limits::Limits;
@@ -28,6 +28,7 @@ use crate::volume::{LabelMap, Source, Volume};
 
 pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume, write_volumes};
 pub use data_type::DataType;
+pub(crate) use opened::is_dicom;
 #[cfg(feature = "dicom")]
 pub(crate) use opened::scan;
 pub use opened::{Opened, open};
@@ -276,4 +277,10 @@ pub fn read_all_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> 
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
     open(path, options)?.read_labels(options)
+}
+
+/// Why there is no DICOM object for a source of another format.
+pub(crate) fn not_dicom() -> Error {
+    Error::unsupported("DICOM objects are written for DICOM series only: they refer to its images")
+        .hint("use --format nifti")
 }

@@ -58,8 +58,16 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
 /// As [`dicom::scan`]; [`crate::ErrorKind::Usage`] for a file that is one slice of a series.
 #[cfg(feature = "dicom")]
 pub(crate) fn scan(path: &Path, options: &ReadOptions) -> Result<Option<Triage>> {
-    let is_dicom = fs::is_dir(path) || fs::is_file(path) && dicom::is_dicom(&fs::head(path, sniff::HEAD as u64)?);
-    is_dicom.then(|| dicom::open(path, &options.limits)).transpose()
+    is_dicom(path).then(|| dicom::open(path, &options.limits)).transpose()
+}
+
+/// True for a folder, which is read as a DICOM series, and for a DICOM file.
+pub(crate) fn is_dicom(path: &Path) -> bool {
+    #[cfg(feature = "dicom")]
+    if fs::is_file(path) {
+        return fs::head(path, sniff::HEAD as u64).is_ok_and(|head| dicom::is_dicom(&head));
+    }
+    cfg!(feature = "dicom") && fs::is_dir(path)
 }
 
 impl Opened {

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod batch;
+mod batch_studies;
 mod brain;
 mod cli;
 mod components;

@@ -11,7 +11,7 @@ use super::instance::{Content, Instance};
 use super::multiframe;
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
-use super::plane::{Layout, Plane};
+use super::plane::{self, Layout, Plane};
 use super::series::PlaneId;
 use super::stack::Stack;
 use super::tags;
@@ -142,6 +142,7 @@ impl Stack {
         Ok(DicomSource {
             study_uid: first.study.clone(),
             series_uid: first.series.clone(),
+            series_number: first.series_number,
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
@@ -153,7 +154,8 @@ impl Stack {
                     path: instance.path.clone(),
                     sop_class_uid: instance.sop_class.clone(),
                     sop_instance_uid: instance.sop_instance.clone(),
-                    frame: (instance.format.is_some_and(|format| format.frames > 1)).then_some(plane.frame + 1),
+                    frame: is_one_of_several(instance).then_some(plane.frame + 1),
+                    number: if is_one_of_several(instance) { plane::as_order(plane.frame) } else { plane.order[2] },
                     position: plane.position_text.clone(),
                     orientation: plane.orientation_text.clone(),
                 })
@@ -169,6 +171,10 @@ fn repetition_time(header: &DataSet<'_>) -> Option<f64> {
     let classic = header.number(tags::REPETITION_TIME).ok().flatten();
     let ms = classic.or_else(|| multiframe::repetition_time(header))?;
     (ms > 0.0).then_some(ms / 1000.0)
+}
+
+fn is_one_of_several(instance: &Instance) -> bool {
+    instance.format.is_some_and(|format| format.frames > 1)
 }
 
 /// Rows and columns of a plane: those of a tile where the image is a mosaic.

@@ -73,6 +73,8 @@ pub(super) const ITEM: Tag = 0xfffe_e000;
 pub(super) const ITEM_END: Tag = 0xfffe_e00d;
 pub(super) const SEQUENCE_END: Tag = 0xfffe_e0dd;
 
+pub(super) const PATIENT_NAME: Tag = 0x0010_0010;
+
 /// Patient and study attributes that every object derived from a series repeats (PS3.3 C.7.1.1, C.7.2.1, C.7.4.1), with
 /// the character set that they are written in.
 pub(super) const INHERITED: [Tag; 24] = [
@@ -82,7 +84,7 @@ pub(super) const INHERITED: [Tag; 24] = [
     0x0008_0050,
     0x0008_0090,
     0x0008_1030,
-    0x0010_0010,
+    PATIENT_NAME,
     0x0010_0020,
     0x0010_0021,
     0x0010_0030,
