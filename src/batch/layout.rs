@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::discover::Case;
+use super::case::Case;
 use super::one::Segmentation;
 use super::options::{BatchOptions, Existing};
 use super::output_format::OutputFormat;

@@ -74,8 +74,8 @@ pub struct BatchOptions {
     pub existing: Existing,
     /// Only a part of the cases.
     pub shard: Option<Shard>,
-    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
-    /// the network runs.
+    /// Studies in memory at a time: 1 works on one after the other on the pipeline's threads; with 3 the next one is read
+    /// and the last one written, on threads of their own, while the network runs.
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
@@ -93,7 +93,7 @@ pub struct BatchOptions {
 }
 
 impl BatchOptions {
-    /// Label volumes alone, two studies in memory, no earlier ledger.
+    /// Label volumes alone, three studies in memory, no earlier ledger.
     #[must_use]
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl BatchOptions {
             layout: Layout::default(),
             existing: Existing::default(),
             shard: None,
-            jobs: 2,
+            jobs: 3,
             time_limit: None,
             formats: vec![OutputFormat::Nifti],
             #[cfg(feature = "dicom")]

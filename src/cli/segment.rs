@@ -92,6 +92,10 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Output")]
     fail_on_empty: bool,
 
+    /// Let words of the patient's name stand in the record of the run; otherwise each is replaced by "anon".
+    #[arg(long, help_heading = "Output")]
+    with_phi: bool,
+
     /// Print the record of the run as JSON on stdout.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -177,6 +181,7 @@ impl Arguments {
         options.volume = self.volume;
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
+        options.with_phi = self.with_phi;
         options.series.clone_from(&self.series);
         options.on_gap = self.on_gap.into();
         options
