@@ -6,12 +6,14 @@ use super::inputs::stem;
 #[cfg(feature = "dicom")]
 use super::series;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, DataType, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions};
+use crate::formats::{
+    self, DataType, Format, LabelStudy, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions,
+};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, GridRule, Orientation};
 use crate::report::Certificate;
 use crate::resample::{Method, ResampleOptions, resample};
-use crate::volume::Volume;
+use crate::volume::{LabelMap, Volume};
 
 /// What [`convert`] changes.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +115,9 @@ fn volumes(input: &Path, options: &ConvertOptions) -> Result<Vec<(String, Result
 
 fn rewrite(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Converted> {
     let probe = input.probe()?;
+    if probe.format == Format::DicomSegmentation {
+        return rewrite_labels(input, output, options);
+    }
     let stored = probe.data_type;
     // Integers of more than 24 bits and doubles would lose digits as f32.
     let wide = stored.size() > 4 || matches!(stored, DataType::Int32 | DataType::UInt32);
@@ -130,8 +135,24 @@ fn rewrite(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Con
         })?
     };
     warnings.dedup();
+    certified(output, &grid, warnings, options)
+}
+
+/// Labels keep their ids and names; they are reoriented, never interpolated.
+fn rewrite_labels(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Converted> {
+    if options.spacing.is_some() || options.data_type.is_some() {
+        return Err(Error::usage("labels of a segmentation keep their spacing and type").at(output));
+    }
+    let LabelStudy { labels, source, warnings, .. } = input.read_labels(&options.read())?;
+    let labels = LabelMap::new(oriented(labels.ids, options.orientation), labels.table);
+    formats::write_labels(output, &labels, &source, options.overwrite)?;
+    certified(output, labels.grid(), warnings, options)
+}
+
+/// Reopens what was written and compares its place with `grid`.
+fn certified(output: &Path, grid: &Grid, warnings: Vec<Warning>, options: &ConvertOptions) -> Result<Converted> {
     let read = ReadOptions::new().with_assume_orientation(options.assume_orientation);
-    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(&grid, &p.grid));
+    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(grid, &p.grid));
     let certificate = certificate.map_err(|error| {
         // The failed output goes; that it cannot be removed would hide the reason.
         let _ = fs::remove(output);

@@ -39,6 +39,8 @@ fn format(probe: &Probe) -> &'static str {
     match probe.format {
         Format::Nifti1 => "NIfTI-1",
         Format::Nifti2 => "NIfTI-2",
+        Format::Dicom => "DICOM",
+        Format::DicomSegmentation => "DICOM segmentation",
         _ => "other",
     }
 }
@@ -75,6 +77,7 @@ fn record(probe: &Probe) -> Value {
         "intent_name": probe.intent_name,
         "description": probe.description,
         "extensions": probe.extensions,
+        "labels": probe.labels,
         "warnings": probe.warnings,
     })
 }
@@ -115,6 +118,9 @@ fn rows(probe: &Probe) -> Vec<Vec<String>> {
         if !value.trim().is_empty() {
             rows.push(row(key, value.clone()));
         }
+    }
+    for label in probe.labels.labels() {
+        rows.push(row("label", format!("{} {}", label.id, label.name)));
     }
     for (code, bytes) in &probe.extensions {
         rows.push(row("extension", format!("code {code}, {bytes} bytes")));

@@ -24,7 +24,7 @@ use crate::error::{Error, Result, Warning};
 use crate::fs::Overwrite;
 use crate::geometry::{Grid, Orientation};
 use crate::limits::Limits;
-use crate::volume::{LabelMap, Source, Volume};
+use crate::volume::{LabelMap, LabelTable, Source, Volume};
 
 pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume, write_volumes};
 pub use data_type::DataType;
@@ -150,6 +150,8 @@ pub enum Format {
     Nifti2,
     /// A DICOM series: a folder of slices, or a file that holds several.
     Dicom,
+    /// A DICOM segmentation: labels, no intensities.
+    DicomSegmentation,
 }
 
 /// Which transform of a file placed its voxels.
@@ -203,6 +205,8 @@ pub struct Probe {
     pub description: String,
     /// Header extensions: code and bytes of content.
     pub extensions: Vec<(i32, usize)>,
+    /// What the ids of a segmentation stand for; empty for other formats, whose names come with their voxels.
+    pub labels: LabelTable,
     /// What is odd.
     pub warnings: Vec<Warning>,
 }

@@ -21,6 +21,8 @@ enum Kind {
     /// A row of a scan.
     #[cfg(feature = "dicom")]
     Dicom(Arc<Triage>, Box<SeriesSummary>),
+    #[cfg(feature = "dicom")]
+    Segmentation(Box<dicom::Segmentation>),
 }
 
 impl std::fmt::Debug for Opened {
@@ -37,6 +39,9 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     let path = path.as_ref();
     #[cfg(feature = "dicom")]
     if let Some(triage) = scan(path, options)? {
+        if let Some(segmentation) = triage.segmentation(options)? {
+            return Ok(Opened(Kind::Segmentation(Box::new(segmentation))));
+        }
         let row = Box::new(triage.choose(options)?.clone());
         return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
     }
@@ -90,6 +95,8 @@ impl Opened {
             Kind::Nifti(file) => Ok(file.probe()),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.probe_row(row),
+            #[cfg(feature = "dicom")]
+            Kind::Segmentation(segmentation) => Ok(segmentation.probe()),
         }
     }
 
@@ -102,6 +109,8 @@ impl Opened {
             Kind::Nifti(file) => file.study(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Segmentation(segmentation) => Err(no_intensities(&segmentation)),
         }
     }
 
@@ -117,6 +126,8 @@ impl Opened {
             Kind::Nifti(file) => file.studies(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_all_of_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Segmentation(segmentation) => Err(no_intensities(&segmentation)),
         }
     }
 
@@ -128,9 +139,14 @@ impl Opened {
         match self.0 {
             Kind::Nifti(file) => file.labels(options),
             #[cfg(feature = "dicom")]
-            Kind::Dicom(triage, _) => {
-                Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path))
-            }
+            Kind::Dicom(triage, _) => Err(Error::unsupported("these are DICOM images, no labels").at(&triage.path)),
+            #[cfg(feature = "dicom")]
+            Kind::Segmentation(segmentation) => segmentation.labels(&options.limits),
         }
     }
+}
+
+#[cfg(feature = "dicom")]
+fn no_intensities(segmentation: &dicom::Segmentation) -> Error {
+    Error::unsupported("this is a segmentation: it holds labels, no intensities").at(segmentation.probe().path)
 }

@@ -17,6 +17,8 @@ mod dicom_damage;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
+mod dicom_seg;
+#[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::formats::{DataType, Form, Format, Probe, Sample};
 use crate::geometry::Grid;
 use crate::limits::{self, Limits};
-use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
+use crate::volume::{DicomAttribute, DicomSlice, DicomSource, LabelTable};
 
 impl Stack {
     /// Volumes at the same place.
@@ -73,6 +73,7 @@ impl Stack {
             intent_name: String::new(),
             description: instance.description.clone(),
             extensions: Vec::new(),
+            labels: LabelTable::default(),
             warnings: self.warnings.clone(),
         })
     }

@@ -30,12 +30,14 @@
 
 mod assemble;
 mod codecs;
+mod color;
 mod data_set;
 mod decimal;
 mod encoding;
 mod gap;
 mod instance;
 mod jpeg;
+mod lattice;
 mod mosaic;
 mod multiframe;
 mod part10;
@@ -43,6 +45,8 @@ mod pixels;
 mod plane;
 mod rle;
 mod scan;
+mod segment_frames;
+mod segmentation;
 mod select;
 mod series;
 mod stack;
@@ -58,4 +62,5 @@ pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
 pub use write::{SegmentationOptions, SegmentationType, write_segmentation};
 
+pub(super) use segmentation::Segmentation;
 pub(super) use select::{is_dicom, open};

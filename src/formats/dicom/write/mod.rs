@@ -2,7 +2,6 @@
 //! of reference and belongs to the same study.
 
 mod attributes;
-mod color;
 mod common;
 mod frames;
 mod geometry;
