@@ -12,9 +12,7 @@ use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
 use crate::report::FileRecord;
 use crate::resample::{self, ResampleOptions};
-#[cfg(feature = "dicom")]
-use crate::volume::SourceKind;
-use crate::volume::{Source, Volume};
+use crate::volume::{Source, SourceKind, Volume};
 
 /// How the files of a study are read.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +40,11 @@ impl StudyOptions {
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
+    }
+
+    /// As [`StudyOptions::read`], with what a model asks for.
+    pub(super) fn read_for(&self, spec: &ModelSpec) -> ReadOptions {
+        self.read().with_invert_monochrome1(spec.input.invert_monochrome1)
     }
 }
 
@@ -71,7 +74,7 @@ impl Inputs {
     /// and right are and the model tells them apart; what the reader refuses.
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
         check_count(paths.len(), spec)?;
-        let read = options.read();
+        let read = options.read_for(spec);
         let mut inputs = None;
         for path in paths {
             let path = path.as_ref();
@@ -85,12 +88,13 @@ impl Inputs {
     /// The inputs with one more channel that was read already.
     pub(super) fn joined(
         inputs: Option<Self>,
-        study: Study,
+        mut study: Study,
         file: FileRecord,
         spec: &ModelSpec,
         options: &StudyOptions,
     ) -> Result<Self> {
         check_orientation(&file.path, &study.source, spec, options)?;
+        study.warnings.extend(low_is_bright(&study.source, spec));
         let names = if options.with_phi { Names::default() } else { Names::of_source(&study.source) };
         let Some(mut inputs) = inputs else {
             return Ok(Self {
@@ -173,6 +177,15 @@ fn check_count(files: usize, spec: &ModelSpec) -> Result<()> {
         if files == 1 { "is" } else { "are" },
     ))
     .hint("several inputs are the channels of one study, in the model's order; call the program once per study"))
+}
+
+/// Points out intensities that are upside down for most models.
+fn low_is_bright(source: &Source, spec: &ModelSpec) -> Option<Warning> {
+    let SourceKind::Dicom(dicom) = &source.kind else { return None };
+    let message = "low values of this image are meant to be bright (MONOCHROME1) and are fed as stored: the model's \
+                   description does not ask for invert_monochrome1";
+    let is_odd = dicom.monochrome1 && !spec.input.invert_monochrome1 && !matches!(&*dicom.modality, "MR" | "CT");
+    is_odd.then(|| Warning::new("monochrome1", message))
 }
 
 /// A model that tells left from right refuses a file that does not.

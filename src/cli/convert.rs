@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::batch::{self, ConvertOptions, Converted};
+use unet_vol::batch::{self, ConvertOptions, Converted, OnTilt};
 use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
@@ -49,6 +49,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse)]
     on_gap: GapChoice,
 
+    /// Tilted slices: keep them, with a sheared sform, or resample them onto perpendicular axes.
+    #[arg(long, value_enum, default_value_t = TiltChoice::Keep)]
+    on_tilt: TiltChoice,
+
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
     assume_orientation: Option<Orientation>,
@@ -56,6 +60,12 @@ pub(crate) struct Arguments {
     /// Replace an output that exists.
     #[arg(long)]
     overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TiltChoice {
+    Keep,
+    Resample,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -85,6 +95,10 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     options.volume = arguments.volume;
     options.series.clone_from(&arguments.series);
     options.on_gap = arguments.on_gap.into();
+    options.on_tilt = match arguments.on_tilt {
+        TiltChoice::Keep => OnTilt::Keep,
+        TiltChoice::Resample => OnTilt::Resample,
+    };
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let is_folder =

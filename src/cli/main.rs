@@ -15,6 +15,7 @@ mod segment;
 mod size;
 #[cfg(feature = "dicom")]
 mod triage;
+mod version;
 
 use std::process::ExitCode;
 
@@ -90,6 +91,10 @@ fn start_log(verbose: u8) {
 }
 
 fn main() -> ExitCode {
+    if version::is_asked(std::env::args().skip(1)) {
+        version::print();
+        return ExitCode::SUCCESS;
+    }
     match run(Cli::parse()) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -58,6 +58,9 @@ pub struct ReadOptions {
     pub series: Option<String>,
     /// What to do about slices that are not evenly spaced.
     pub on_gap: OnGap,
+    /// Samples of MONOCHROME1 images (DICOM), of which low ones are shown bright, are inverted within the range of their
+    /// stored bits, so that high is bright; otherwise they are as stored.
+    pub invert_monochrome1: bool,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -94,6 +97,13 @@ impl ReadOptions {
     #[must_use]
     pub fn with_on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
+        self
+    }
+
+    /// Sets [`ReadOptions::invert_monochrome1`].
+    #[must_use]
+    pub fn with_invert_monochrome1(mut self, invert: bool) -> Self {
+        self.invert_monochrome1 = invert;
         self
     }
 

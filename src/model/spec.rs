@@ -82,6 +82,10 @@ pub struct InputSpec {
     pub orientation: Option<Orientation>,
     /// Intensity steps of every channel that has none of its own.
     pub normalize: Normalization,
+    /// Samples of MONOCHROME1 images (radiographs, mostly), of which low ones are shown bright, are inverted before
+    /// anything else, so that high is bright.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub invert_monochrome1: bool,
     /// After normalization only the box of voxels above a threshold is fed; all else is background.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropSpec>,
@@ -94,6 +98,7 @@ impl Default for InputSpec {
             axis_order: AxisOrder::default(),
             orientation: None,
             normalize: Normalization::default(),
+            invert_monochrome1: false,
             crop: None,
         }
     }

@@ -71,6 +71,7 @@ impl Layouts {
         let working = working_grid(spec, source)?;
         let network = pipeline.network;
         let wanted = pipeline.settings.tiling.as_ref().unwrap_or(&spec.tiling);
+        refuse_sheared(spec, &working, wanted)?;
         let layout = Layout::new(wanted, working.shape(), &network)?;
         let classes = classes(spec, pipeline.predictor.as_ref(), &layout)?;
         let decide = decide_options(spec, classes);
@@ -80,6 +81,20 @@ impl Layouts {
         let (tiling, plan) = fitting(wanted, &working, &network, pipeline.ceiling(), draft)?;
         Ok(Self { plan, working, tiling, network, classes, decide })
     }
+}
+
+/// Refuses to feed a 3-D network voxels whose axes are not perpendicular, as those of a tilted stack of slices are not.
+fn refuse_sheared(spec: &ModelSpec, working: &Grid, tiling: &Tiling) -> Result<()> {
+    if !working.is_sheared() || matches!(tiling, Tiling::Slices(_)) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the study's axes are {:.2} degrees from perpendicular (its slices are tilted), and {} runs on the study's own \
+         grid and expects them to be perpendicular",
+        working.affine().shear_degrees(),
+        spec.name
+    ))
+    .hint("straighten it with `unet-vol convert INPUT -o OUT.nii.gz --on-tilt resample` and segment that"))
 }
 
 /// The first tiling, from the wanted one to smaller ones with the same scores, whose plan fits the ceiling.
