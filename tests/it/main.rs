@@ -8,10 +8,9 @@ mod batch_studies;
 mod brain;
 mod cli;
 mod components;
+mod damage;
 #[cfg(feature = "dicom")]
 mod dicom;
-#[cfg(feature = "dicom")]
-mod dicom_damage;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
