@@ -18,7 +18,7 @@ pub use discover::{Case, DiscoverOptions, discover};
 pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};
 pub use ledger::{Entry, LabelVolume, Status};
-pub use one::Segmentation;
+pub use one::{Segmentation, write_labels};
 pub use options::{BatchOptions, BatchProgress, Existing, Shard};
 pub use outputs::{OutputPaths, default_output};
 pub use run::run;
