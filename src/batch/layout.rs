@@ -101,6 +101,8 @@ impl Layout {
         for &format in &options.formats {
             *paths.of(format) = Some(aside(self.labels(format)));
         }
+        #[cfg(feature = "dicom")]
+        paths.segmentation.clone_from(&options.segmentation);
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;

@@ -16,11 +16,11 @@ use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::cancel_on_signal;
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::cancel_on_signal;
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -196,6 +196,10 @@ impl Arguments {
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
         options.formats = self.format.list();
+        #[cfg(feature = "dicom")]
+        {
+            options.segmentation = self.format.segmentation();
+        }
         options.statistics = self.stats;
         options.preview = self.preview;
         options.study.match_grid = self.match_grid;

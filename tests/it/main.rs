@@ -10,6 +10,8 @@ mod cli;
 mod components;
 mod damage;
 #[cfg(feature = "dicom")]
+mod convert;
+#[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_made;

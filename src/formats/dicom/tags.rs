@@ -16,10 +16,12 @@ pub(super) const SERIES_DESCRIPTION: Tag = 0x0008_103e;
 pub(super) const COMPLEX_IMAGE_COMPONENT: Tag = 0x0008_9208;
 
 pub(super) const SLICE_THICKNESS: Tag = 0x0018_0050;
+pub(super) const REPETITION_TIME: Tag = 0x0018_0080;
 pub(super) const ECHO_TIME: Tag = 0x0018_0081;
 pub(super) const INVERSION_TIME: Tag = 0x0018_0082;
 pub(super) const SPACING_BETWEEN_SLICES: Tag = 0x0018_0088;
 pub(super) const EFFECTIVE_ECHO_TIME: Tag = 0x0018_9082;
+pub(super) const MR_TIMING: Tag = 0x0018_9112;
 pub(super) const MR_ECHO: Tag = 0x0018_9114;
 pub(super) const MR_IMAGE_FRAME_TYPE: Tag = 0x0018_9226;
 pub(super) const CT_IMAGE_FRAME_TYPE: Tag = 0x0018_9329;
