@@ -101,10 +101,12 @@ impl Layout {
         for &format in &options.formats {
             *paths.of(format) = Some(aside(self.labels(format)));
         }
+        #[cfg(feature = "dicom")]
+        paths.segmentation.clone_from(&options.segmentation);
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;
-        let manifest = segmentation.write(&paths)?;
+        let manifest = segmentation.write_anyway(&paths)?;
         if self == Self::Bids {
             let sidecar = report::bids_sidecar(&manifest, &case.raw_paths())?;
             fs::write_text(&aside(SIDECAR), Overwrite::Replace, &sidecar)?;

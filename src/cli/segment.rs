@@ -8,11 +8,11 @@ use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::{Bar, cancel_on_signal};
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::{Bar, cancel_on_signal};
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -162,6 +162,10 @@ fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> 
 impl Arguments {
     fn outputs(&self) -> OutputPaths {
         let mut outputs = OutputPaths::with_formats(&self.format.list(), self.output.as_deref(), &self.inputs[0]);
+        #[cfg(feature = "dicom")]
+        {
+            outputs.segmentation = self.format.segmentation();
+        }
         outputs.statistics.clone_from(&self.stats);
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);

@@ -1,27 +1,23 @@
 //! `unet-vol --version --verbose`: what this build reads and runs.
 
-use crate::output;
+use std::ffi::OsString;
+
+use super::output;
 
 /// True when the command line asks for nothing but the version at length.
-pub(crate) fn is_asked(mut arguments: impl Iterator<Item = String>) -> bool {
-    let (mut version, mut verbose) = (false, false);
-    let all = arguments.all(|argument| match argument.as_str() {
-        "-V" | "--version" => {
-            version = true;
-            true
-        }
-        "-v" | "--verbose" => {
-            verbose = true;
-            true
-        }
-        _ => false,
-    });
-    all && version && verbose
+pub(crate) fn is_asked(arguments: &[OsString]) -> bool {
+    let is_one = |argument: &OsString, names: [&str; 2]| names.iter().any(|name| argument == name);
+    let is_version = |argument: &OsString| is_one(argument, ["-V", "--version"]);
+    let is_verbose = |argument: &OsString| is_one(argument, ["-v", "--verbose"]);
+    let given = arguments.get(1..).unwrap_or_default();
+    given.iter().all(|argument| is_version(argument) || is_verbose(argument))
+        && given.iter().any(is_version)
+        && given.iter().any(is_verbose)
 }
 
 pub(crate) fn print() {
     output::data(concat!("unet-vol ", env!("CARGO_PKG_VERSION")));
-    let mut rows = vec![row("formats", "NIfTI-1, NIfTI-2 (.nii, .nii.gz, .hdr and .img)".to_owned())];
+    let mut rows = vec![row("formats", "NIfTI-1, NIfTI-2 (.nii, .nii.gz, .hdr and .img); PNG, TIFF, JPEG (grey)".to_owned())];
     let engines = [
         (cfg!(feature = "embedded"), "embedded"),
         (cfg!(feature = "onnxruntime"), "onnxruntime (opened at run time)"),
@@ -45,8 +41,8 @@ fn row(key: &str, value: String) -> Vec<String> {
 mod tests {
     #[test]
     fn nothing_but_version_and_verbose_counts() {
-        let asked = |line: &str| super::is_asked(line.split_whitespace().map(str::to_owned));
-        assert!(asked("--version -v") && asked("-v -V") && asked("--verbose --version"));
-        assert!(!asked("--version") && !asked("-v") && !asked("info x -v --version") && !asked(""));
+        let asked = |line: &str| super::is_asked(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert!(asked("unet-vol --version -v") && asked("unet-vol -v -V") && asked("unet-vol --verbose --version"));
+        assert!(!asked("unet-vol --version") && !asked("unet-vol -v") && !asked("unet-vol info -v --version"));
     }
 }

@@ -81,12 +81,12 @@ mod stored;
 mod summary;
 mod tags;
 mod transfer_syntax;
-#[allow(dead_code, reason = "what objects have in common comes before the objects")]
 mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
+pub use write::{SegmentationOptions, SegmentationType, write_segmentation};
 
 pub(super) use select::{is_dicom, open};

@@ -2,6 +2,14 @@
 //! of reference and belongs to the same study.
 
 mod attributes;
+mod color;
 mod common;
+mod frames;
+mod geometry;
 mod object;
+mod pack;
+mod segmentation;
+mod terms;
 mod uid;
+
+pub use segmentation::{SegmentationOptions, SegmentationType, write_segmentation};
