@@ -27,7 +27,9 @@ pub struct ConvertOptions {
     pub data_type: Option<DataType>,
     /// Which volume of a 4-D file, counted from 0; without it all of them.
     pub volume: Option<usize>,
-    /// Orientation of a file that does not state one.
+    /// Spacing in mm along i, j, k of pictures, which do not state one.
+    pub input_spacing: Option<[f64; 3]>,
+    /// Orientation of files that do not state one.
     pub assume_orientation: Option<Orientation>,
     /// Which series of a DICOM folder: its UID, description or number.
     pub series: Option<String>,
@@ -70,6 +72,7 @@ impl ConvertOptions {
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
+            .with_input_spacing(self.input_spacing)
     }
 }
 

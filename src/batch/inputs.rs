@@ -20,6 +20,8 @@ use crate::volume::{Source, SourceKind, Volume};
 pub struct StudyOptions {
     /// Which volume of a 4-D file, counted from 0.
     pub volume: Option<usize>,
+    /// Spacing in mm along i, j, k of pictures, which do not state one.
+    pub input_spacing: Option<[f64; 3]>,
     /// Orientation of files that do not state one.
     pub assume_orientation: Option<Orientation>,
     /// Channels on other grids are resampled onto the first one's.
@@ -40,6 +42,7 @@ impl StudyOptions {
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
+            .with_input_spacing(self.input_spacing)
     }
 
     /// As [`StudyOptions::read`], with what a model asks for.
@@ -222,7 +225,9 @@ fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &S
 pub(super) fn stem(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let lower = name.to_ascii_lowercase();
-    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm"] {
+    for suffix in
+        [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm", ".png", ".tif", ".tiff", ".jpg", ".jpeg"]
+    {
         if lower.len() > suffix.len() && lower.ends_with(suffix) {
             return PathBuf::from(&name[..name.len() - suffix.len()]);
         }

@@ -8,7 +8,7 @@ use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
-use super::arguments::GapChoice;
+use super::arguments::{GapChoice, Spacing};
 use super::exit::Exit;
 use super::output::{self, Verbosity};
 
@@ -53,6 +53,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = TiltChoice::Keep)]
     on_tilt: TiltChoice,
 
+    /// Spacing in mm of pictures (PNG, JPEG, TIFF) along columns, rows and slices.
+    #[arg(long, value_name = "X,Y[,Z]")]
+    input_spacing: Option<Spacing>,
+
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
     assume_orientation: Option<Orientation>,
@@ -93,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     };
     options.data_type = arguments.dtype;
     options.volume = arguments.volume;
+    options.input_spacing = arguments.input_spacing.map(|Spacing(mm)| mm);
     options.series.clone_from(&arguments.series);
     options.on_gap = arguments.on_gap.into();
     options.on_tilt = match arguments.on_tilt {

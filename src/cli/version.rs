@@ -17,7 +17,8 @@ pub(crate) fn is_asked(arguments: &[OsString]) -> bool {
 
 pub(crate) fn print() {
     output::data(concat!("unet-vol ", env!("CARGO_PKG_VERSION")));
-    let mut rows = vec![row("formats", "NIfTI-1, NIfTI-2 (.nii, .nii.gz, .hdr and .img); PNG, TIFF, JPEG (grey)".to_owned())];
+    let mut rows =
+        vec![row("formats", "NIfTI-1, NIfTI-2 (.nii, .nii.gz, .hdr and .img); PNG, TIFF, JPEG (grey)".to_owned())];
     let engines = [
         (cfg!(feature = "embedded"), "embedded"),
         (cfg!(feature = "onnxruntime"), "onnxruntime (opened at run time)"),

@@ -8,9 +8,9 @@ mod batch_studies;
 mod brain;
 mod cli;
 mod components;
-mod damage;
 #[cfg(feature = "dicom")]
 mod convert;
+mod damage;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
@@ -27,6 +27,7 @@ mod memory;
 mod networks;
 mod nifti;
 mod nifti_write;
+mod pictures;
 mod pipeline;
 mod report;
 mod resample;

@@ -89,4 +89,5 @@ pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
 pub use write::{SegmentationOptions, SegmentationType, write_segmentation};
 
+pub(super) use jpeg::{picture as jpeg_samples, size as jpeg_size};
 pub(super) use select::{is_dicom, open};
