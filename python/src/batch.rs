@@ -114,6 +114,6 @@ pub(crate) fn convert(
         Ok(options)
     };
     let options: ConvertOptions = options().or_raise(py)?;
-    let (certificate, notes) = run(py, || batch::convert(&input, &output, &options))?;
-    Ok((to_json(&certificate).or_raise(py)?, warnings(notes)))
+    let done = run(py, || batch::convert(&input, &output, &options))?;
+    Ok((to_json(&done.certificate).or_raise(py)?, warnings(done.warnings)))
 }
