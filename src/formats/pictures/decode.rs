@@ -1,6 +1,7 @@
 //! Pictures to samples; each decoder is told how many there may be before it allocates.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 use tiff::ColorType as TiffColor;
 use tiff::decoder::{Decoder as TiffDecoder, DecodingResult};
@@ -46,7 +47,7 @@ impl Kind {
         match self {
             Self::Png => png_header(bytes),
             Self::Jpeg => jpeg_header(bytes),
-            Self::Tiff => tiff_header(bytes),
+            Self::Tiff => guarded(|| tiff_header(bytes)),
         }
     }
 
@@ -55,9 +56,14 @@ impl Kind {
         match self {
             Self::Png => png_samples(bytes, indices, out),
             Self::Jpeg => jpeg_samples(bytes, out),
-            Self::Tiff => tiff_samples(bytes, out),
+            Self::Tiff => guarded(AssertUnwindSafe(|| tiff_samples(bytes, out))),
         }
     }
+}
+
+/// A panic of the decoder as an error; what it left behind is not used.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result<T, String> {
+    catch_unwind(decode).unwrap_or_else(|_| Err("the decoder failed on it".to_owned()))
 }
 
 /// Writes samples of `channels` interleaved channels as grey: the first of red, green and blue where all agree.
