@@ -20,6 +20,7 @@ mod engine;
 mod evaluate;
 mod foreign;
 mod graph;
+mod hippocampus;
 mod intensity;
 mod memory;
 mod networks;
