@@ -62,6 +62,14 @@ fn tiles_of_any_size_give_what_one_tile_gives() {
         assert!(largest_difference(&probabilities(&tiled), &probabilities(&whole)) < 1e-5, "{patch}");
         tiles.push(tiled.plan.tiles);
     }
+    let flips = |patch: &str| {
+        let text = format!(r#"{{"method":"overlap-tile","patch":{patch},"last":"cut"}}"#);
+        make().tta(true).tiling(tiling(&text)).build().unwrap().segment(&study).unwrap()
+    };
+    let (one, many) = (flips("[122,122,122]"), flips("[46,94,62]"));
+    assert_eq!((one.plan.passes, many.plan.passes), (2, 2 * tiles[1]));
+    assert_eq!(one.labels.ids.data(), many.labels.ids.data());
+    assert!(largest_difference(&probabilities(&one), &probabilities(&many)) < 1e-5);
     assert!(tiles[0] < tiles[1] && tiles[1] < tiles[2] && tiles[2] > 20, "{tiles:?}");
 }
 

@@ -31,6 +31,7 @@
 mod assemble;
 mod codecs;
 mod data_set;
+mod decimal;
 mod encoding;
 mod gap;
 mod instance;
@@ -49,10 +50,12 @@ mod stored;
 mod summary;
 mod tags;
 mod transfer_syntax;
+mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
+pub use write::{SegmentationOptions, SegmentationType, write_segmentation};
 
 pub(super) use select::{is_dicom, open};
