@@ -14,6 +14,8 @@ mod dicom_damage;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
+mod dicom_structures;
+#[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;

@@ -30,6 +30,7 @@
 
 mod assemble;
 mod codecs;
+mod contours;
 mod data_set;
 mod encoding;
 mod gap;
@@ -46,12 +47,14 @@ mod select;
 mod series;
 mod stack;
 mod stored;
+mod structures;
 mod summary;
 mod tags;
 mod transfer_syntax;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
+pub use structures::{Contour, Structure, StructureSet};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
 

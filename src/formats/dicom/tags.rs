@@ -59,6 +59,20 @@ pub(super) const PIXEL_VALUE_TRANSFORMATION: Tag = 0x0028_9145;
 
 pub(super) const CSA_IMAGE_HEADER: Tag = 0x0029_1010;
 pub(super) const GRID_FRAME_OFFSETS: Tag = 0x3004_000c;
+pub(super) const STRUCTURE_SET_LABEL: Tag = 0x3006_0002;
+pub(super) const REFERENCED_FRAMES_OF_REFERENCE: Tag = 0x3006_0010;
+pub(super) const RT_REFERENCED_STUDY: Tag = 0x3006_0012;
+pub(super) const RT_REFERENCED_SERIES: Tag = 0x3006_0014;
+pub(super) const STRUCTURES: Tag = 0x3006_0020;
+pub(super) const ROI_NUMBER: Tag = 0x3006_0022;
+pub(super) const REFERENCED_FRAME_OF_REFERENCE: Tag = 0x3006_0024;
+pub(super) const ROI_NAME: Tag = 0x3006_0026;
+pub(super) const ROI_DISPLAY_COLOR: Tag = 0x3006_002a;
+pub(super) const ROI_CONTOURS: Tag = 0x3006_0039;
+pub(super) const CONTOURS: Tag = 0x3006_0040;
+pub(super) const CONTOUR_TYPE: Tag = 0x3006_0042;
+pub(super) const CONTOUR_DATA: Tag = 0x3006_0050;
+pub(super) const REFERENCED_ROI_NUMBER: Tag = 0x3006_0084;
 pub(super) const SHARED_GROUPS: Tag = 0x5200_9229;
 pub(super) const PER_FRAME_GROUPS: Tag = 0x5200_9230;
 
