@@ -177,6 +177,15 @@ impl Case {
         }
     }
 
+    /// True for a DICOM series.
+    pub(super) fn is_dicom(&self) -> bool {
+        match &self.origin {
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(..) => true,
+            _ => false,
+        }
+    }
+
     /// SHA-256 of what would be read.
     pub(super) fn hash(&self) -> Result<String> {
         match &self.origin {

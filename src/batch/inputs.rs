@@ -179,7 +179,7 @@ fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &S
 pub(super) fn stem(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let lower = name.to_ascii_lowercase();
-    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr"] {
+    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm"] {
         if lower.len() > suffix.len() && lower.ends_with(suffix) {
             return PathBuf::from(&name[..name.len() - suffix.len()]);
         }

@@ -1,12 +1,14 @@
 //! From paths to files: what a command does for one study or for a folder of them, as library calls.
 
 mod convert;
+mod derived;
 mod discover;
 mod evaluate;
 mod inputs;
 mod ledger;
 mod one;
 mod options;
+mod output_format;
 mod outputs;
 mod run;
 #[cfg(feature = "dicom")]
@@ -20,6 +22,7 @@ pub use inputs::{Inputs, StudyOptions};
 pub use ledger::{Entry, LabelVolume, Status};
 pub use one::Segmentation;
 pub use options::{BatchOptions, BatchProgress, Existing, Shard};
+pub use output_format::OutputFormat;
 pub use outputs::{OutputPaths, default_output};
 pub use run::run;
 pub use summary::BatchSummary;

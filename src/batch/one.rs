@@ -106,7 +106,12 @@ impl Segmentation {
         self.watch.step(Stage::Write, 0, 1)?;
         let start = Instant::now();
         let overwrite = outputs.overwrite;
-        let certificate = self.write_labels(&outputs.labels, self.labels(), overwrite)?;
+        let mut manifest = self.manifest();
+        if let Some(path) = &outputs.labels {
+            manifest.certificate = Some(self.write_labels(path, self.labels(), overwrite)?);
+            manifest.output = Some(FileRecord { path: path.clone(), sha256: fs::sha256(path)? });
+        }
+        manifest.derived = self.write_derived(outputs)?;
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
         }
@@ -125,9 +130,7 @@ impl Segmentation {
             let png = report::preview(&self.inputs.channels[0], self.labels(), &report::PreviewOptions::default())?;
             fs::write_bytes(path, overwrite, &png)?;
         }
-        let mut manifest = self.manifest();
-        manifest.output = Some(FileRecord { path: outputs.labels.clone(), sha256: fs::sha256(&outputs.labels)? });
-        manifest.certificate = Some(certificate);
+        manifest.peak_rss_bytes = fs::peak_rss();
         manifest.seconds.push(StageSeconds { stage: Stage::Write, seconds: start.elapsed().as_secs_f64() });
         if let Some(path) = &outputs.manifest {
             fs::write_text(path, overwrite, &report::to_json(&manifest)?)?;
@@ -143,6 +146,7 @@ impl Segmentation {
             notice: Manifest::NOTICE,
             inputs: self.inputs.files.clone(),
             output: None,
+            derived: Vec::new(),
             grid: self.labels().grid().into(),
             certificate: None,
             model: ModelRecord::new(&self.spec, &self.origin),

@@ -7,11 +7,9 @@ use std::time::Duration;
 use super::discover::Case;
 use super::inputs::StudyOptions;
 use super::ledger::Entry;
+use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::fs;
-
-/// What follows the name of a case in that of its label volume.
-pub(super) const LABELS: &str = "_seg.nii.gz";
 
 /// What happens when the output folder holds a ledger already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,6 +75,8 @@ pub struct BatchOptions {
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
+    /// In which forms the labels of each case are written, `<name>` with [`OutputFormat::suffix`].
+    pub formats: Vec<OutputFormat>,
     /// `<name>_stats.csv` for each case.
     pub statistics: bool,
     /// `<name>_preview.png` for each case.
@@ -95,6 +95,7 @@ impl BatchOptions {
             shard: None,
             jobs: 2,
             time_limit: None,
+            formats: vec![OutputFormat::Nifti],
             statistics: false,
             preview: false,
             study: StudyOptions::default(),
@@ -104,7 +105,7 @@ impl BatchOptions {
     /// Where a case's label volume goes, relative to the output folder.
     #[must_use]
     pub fn labels_of(case: &Case) -> PathBuf {
-        PathBuf::from(format!("{}{LABELS}", case.name))
+        PathBuf::from(format!("{}{}", case.name, OutputFormat::Nifti.suffix()))
     }
 }
 

@@ -9,10 +9,11 @@ use super::discover::Case;
 use super::inputs::{Inputs, check_count};
 use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
 use super::one::Segmentation;
-use super::options::{BatchOptions, BatchProgress, Existing, LABELS};
+use super::options::{BatchOptions, BatchProgress, Existing};
 use super::outputs::OutputPaths;
 use super::summary::{self, BatchSummary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats;
 use crate::fs::{self, Overwrite};
 use crate::pipeline::Pipeline;
 use crate::report::FileRecord;
@@ -63,7 +64,7 @@ pub fn run(
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
-    let parts = (options.study.volume, orientation, options.statistics, options.preview);
+    let parts = (options.study.volume, orientation, &options.formats, options.statistics, options.preview);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -192,6 +193,9 @@ impl Batch<'_> {
             entry.status = status;
             return Stage::Ended(entry);
         }
+        if !case.is_dicom() && self.options.formats.iter().any(|format| format.is_dicom()) {
+            return Stage::Ended(failed(entry, &formats::not_dicom()));
+        }
         let inputs = self.pipeline.install(|| {
             let hash = case.hash()?;
             entry.input_sha256 = Some(hash.clone());
@@ -264,25 +268,30 @@ impl Batch<'_> {
 
     /// Writes the files of a case aside and moves them to their names.
     fn write(&self, name: &str, segmentation: &Segmentation) -> Result<Vec<FileRecord>> {
-        let suffixes = [
-            Some(LABELS),
-            self.options.statistics.then_some("_stats.csv"),
-            self.options.preview.then_some("_preview.png"),
-        ];
-        let replace = if self.options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
+        let mut paths = OutputPaths::default();
+        paths.overwrite = Overwrite::Replace;
         let aside = |suffix: &str| self.staging.join(format!("case{suffix}"));
+        let mut suffixes: Vec<_> = self.options.formats.iter().map(|format| format.suffix()).collect();
+        for &format in &self.options.formats {
+            *paths.of(format) = Some(aside(format.suffix()));
+        }
+        let options = [
+            (self.options.statistics, "_stats.csv", &mut paths.statistics),
+            (self.options.preview, "_preview.png", &mut paths.preview),
+        ];
+        for (_, suffix, path) in options.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
+            *path = Some(aside(suffix));
+            suffixes.push(suffix);
+        }
+        let replace = if self.options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
         let target = |suffix: &str| PathBuf::from(format!("{name}{suffix}"));
-        for suffix in suffixes.into_iter().flatten() {
+        for suffix in &suffixes {
             let target = self.options.output.join(target(suffix));
             fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
             fs::check_output(&target, replace)?;
         }
-        let mut paths = OutputPaths::new(aside(LABELS));
-        paths.statistics = suffixes[1].map(aside);
-        paths.preview = suffixes[2].map(aside);
-        paths.overwrite = Overwrite::Replace;
         segmentation.write(&paths)?;
-        let moved = suffixes.into_iter().flatten().map(|suffix| {
+        let moved = suffixes.into_iter().map(|suffix| {
             let sha256 = fs::sha256(&aside(suffix))?;
             fs::replace_file(&aside(suffix), &self.options.output.join(target(suffix)))?;
             Ok(FileRecord { path: target(suffix), sha256 })

@@ -15,7 +15,7 @@ use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use crate::arguments::{EngineArguments, ModelArguments};
+use crate::arguments::{EngineArguments, FormatArguments, ModelArguments};
 use crate::exit::Exit;
 use crate::output::{self, Verbosity};
 use crate::progress::cancel_on_signal;
@@ -42,6 +42,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     model: ModelArguments,
+
+    #[command(flatten)]
+    format: FormatArguments,
 
     /// Only NIfTI files whose name fits, such as '*_T1w.nii.gz'; with a slash, whose path below the folder fits.
     #[arg(long, value_name = "GLOB", help_heading = "Input")]
@@ -159,6 +162,7 @@ impl Arguments {
         options.shard = self.shard;
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
+        options.formats = self.format.list();
         options.statistics = self.stats;
         options.preview = self.preview;
         options.study.assume_orientation = self.assume_orientation;

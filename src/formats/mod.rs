@@ -20,9 +20,7 @@ mod sniff;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "dicom")]
-use crate::error::Error;
-use crate::error::{Result, Warning};
+use crate::error::{Error, Result, Warning};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, Orientation};
 use crate::limits::Limits;
@@ -280,6 +278,22 @@ pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Labe
     }
 }
 
+/// True for a folder, which is read as a DICOM series, and for a DICOM file.
+pub(crate) fn is_dicom(path: &Path) -> bool {
+    #[cfg(feature = "dicom")]
+    if !fs::is_dir(path) {
+        let head = fs::content(path).and_then(|content| head(content.reader, path));
+        return head.is_ok_and(|head| dicom::is_dicom(&head));
+    }
+    cfg!(feature = "dicom") && fs::is_dir(path)
+}
+
+/// Why there is no DICOM object for a source of another format.
+pub(crate) fn not_dicom() -> Error {
+    Error::unsupported("DICOM objects are written for DICOM series only: they refer to its images")
+        .hint("use --format nifti")
+}
+
 /// A file, or a folder of files, of a format that is read.
 enum Opened {
     Nifti(Box<nifti::Nifti>),
@@ -294,15 +308,18 @@ fn open(path: &Path, options: &ReadOptions) -> Result<Opened> {
     }
     let (header_path, voxel_file) = nifti::header_of(path);
     let mut content = fs::content(&header_path)?;
-    let mut head = Vec::new();
-    (&mut content.reader)
-        .take(sniff::HEAD as u64)
-        .read_to_end(&mut head)
-        .map_err(|e| fs::unreadable(&header_path, e))?;
+    let head = head(&mut content.reader, &header_path)?;
     #[cfg(feature = "dicom")]
     if !content.gzip && dicom::is_dicom(&head) {
         return dicom::open(path, &options.limits).map(Opened::Dicom);
     }
     sniff::check_foreign(&head, &header_path)?;
     nifti::Nifti::open(&header_path, voxel_file, head, content, options).map(|file| Opened::Nifti(Box::new(file)))
+}
+
+/// The first bytes of a file, by which its format is known.
+fn head(reader: impl Read, path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    reader.take(sniff::HEAD as u64).read_to_end(&mut head).map_err(|e| fs::unreadable(path, e))?;
+    Ok(head)
 }

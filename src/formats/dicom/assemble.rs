@@ -9,7 +9,7 @@ use super::gap;
 use super::instance::{Content, Instance};
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
-use super::plane::{Layout, Plane};
+use super::plane::{self, Layout, Plane};
 use super::series::PlaneId;
 use super::stack::Stack;
 use super::tags;
@@ -135,6 +135,7 @@ impl Stack {
         Ok(DicomSource {
             study_uid: first.study.clone(),
             series_uid: first.series.clone(),
+            series_number: first.series_number,
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
@@ -145,7 +146,8 @@ impl Stack {
                     path: instance.path.clone(),
                     sop_class_uid: instance.sop_class.clone(),
                     sop_instance_uid: instance.sop_instance.clone(),
-                    frame: (instance.format.is_some_and(|format| format.frames > 1)).then_some(plane.frame + 1),
+                    frame: is_one_of_several(instance).then_some(plane.frame + 1),
+                    number: if is_one_of_several(instance) { plane::as_order(plane.frame) } else { plane.order[2] },
                     position: plane.position_text.clone(),
                     orientation: plane.orientation_text.clone(),
                 })
@@ -154,6 +156,10 @@ impl Stack {
             attributes,
         })
     }
+}
+
+fn is_one_of_several(instance: &Instance) -> bool {
+    instance.format.is_some_and(|format| format.frames > 1)
 }
 
 /// Rows and columns of a plane: those of a tile where the image is a mosaic.

@@ -32,6 +32,7 @@ mod assemble;
 mod codecs;
 mod contours;
 mod data_set;
+mod decimal;
 mod encoding;
 mod gap;
 mod instance;
@@ -51,6 +52,8 @@ mod structures;
 mod summary;
 mod tags;
 mod transfer_syntax;
+#[allow(dead_code, reason = "what objects have in common comes before the objects")]
+mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
