@@ -7,5 +7,5 @@ mod table;
 
 pub use certificate::Certificate;
 pub use manifest::{FileRecord, GridRecord, Manifest, ModelRecord, StageSeconds, VolumeRecord, to_json, volume_sums};
-pub use preview::{CaptureOptions, Captures, Convention, Picture, PreviewOptions, preview, write_preview};
+pub use preview::{CaptureOptions, Captures, Convention, PreviewOptions, RgbPicture, preview, write_preview};
 pub use table::{color_table, csv, quoted};

@@ -42,14 +42,14 @@ impl Default for CaptureOptions {
 /// Rows of RGB pixels, the top one first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Picture {
+pub struct RgbPicture {
     /// Columns and rows.
     pub size: [usize; 2],
     /// Red, green and blue of each pixel.
     pub rgb: Vec<u8>,
 }
 
-impl From<Canvas> for Picture {
+impl From<Canvas> for RgbPicture {
     fn from(canvas: Canvas) -> Self {
         Self { size: [canvas.width, canvas.height], rgb: canvas.pixels }
     }
@@ -96,7 +96,7 @@ impl<'a> Captures<'a> {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when there is no such slice; [`crate::ErrorKind::Limit`] when memory cannot be had.
-    pub fn slice(&self, k: usize) -> Result<Picture> {
+    pub fn slice(&self, k: usize) -> Result<RgbPicture> {
         let [width, height, depth] = self.image.grid().shape();
         if k >= depth {
             return Err(Error::usage(format!("there is no slice {k}: there are {depth}, from 0")));
@@ -127,7 +127,7 @@ impl<'a> Captures<'a> {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Limit`] when memory cannot be had.
-    pub fn legend(&self, title: &str) -> Result<Picture> {
+    pub fn legend(&self, title: &str) -> Result<RgbPicture> {
         let inner = LEGEND_WIDTH - 2 * BORDER;
         let legend = Legend::new(self.labels, &self.tally, LEGEND_LABELS, inner);
         let top = BORDER + 4 * LINE;
@@ -167,7 +167,7 @@ mod tests {
         let picture = captures.slice(1).unwrap();
         assert_eq!((picture.size, picture.rgb.len()), ([5, 4], 60));
         let pixel =
-            |picture: &Picture, i: usize, j: usize| <[u8; 3]>::try_from(&picture.rgb[15 * j + 3 * i..][..3]).unwrap();
+            |picture: &RgbPicture, i: usize, j: usize| <[u8; 3]>::try_from(&picture.rgb[15 * j + 3 * i..][..3]).unwrap();
         assert_eq!(pixel(&picture, 3, 2), [166; 3], "13 of 20");
         let (edge, inner) = (pixel(&picture, 2, 1), pixel(&picture, 1, 1));
         assert!(edge[0] > inner[0] && inner[0] > inner[1] && inner[1] == inner[2] && inner[1] < 77);

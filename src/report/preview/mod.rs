@@ -10,7 +10,7 @@ mod planes;
 use std::io::Write;
 use std::path::Path;
 
-pub use self::capture::{CaptureOptions, Captures, Picture};
+pub use self::capture::{CaptureOptions, Captures, RgbPicture};
 
 use self::canvas::{Canvas, Rgb, fitted, text_width};
 use self::legend::Legend;

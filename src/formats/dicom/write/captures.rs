@@ -1,0 +1,81 @@
+//! Secondary captures (PS3.3 A.8.1): pictures of a series' slices, for archives and viewers that show nothing else.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::attributes::*;
+use super::common::{self, Kind, NewSeries};
+use super::object::Object;
+use crate::error::{Error, Result};
+use crate::fs::{self, Overwrite};
+use crate::volume::{DicomSlice, Source};
+
+const SECONDARY_CAPTURE_STORAGE: &str = "1.2.840.10008.5.1.4.1.1.7";
+
+/// Columns and rows of a picture, and red, green and blue of its pixels, the top row first.
+pub type Pixels = ([usize; 2], Vec<u8>);
+
+/// Writes pictures as a series of secondary captures into a new folder: `legend` as the first one, then one for each slice
+/// of the source, which must be a DICOM series, in the order of its images and at their places in the patient. `picture`
+/// draws slice `k` of the source's grid in the slice's own columns and rows; `title` says what is shown.
+///
+/// Where slices were interpolated, each image shows the nearest one.
+///
+/// # Errors
+/// [`crate::ErrorKind::Unsupported`] for a source of another format; [`crate::ErrorKind::Usage`] when the folder exists
+/// and must not be replaced, or holds anything else; [`crate::ErrorKind::Malformed`] when the source lacks what refers to
+/// its images; [`crate::ErrorKind::Output`] when files cannot be written; what `picture` returns.
+pub fn write_captures(
+    folder: &Path,
+    source: &Source,
+    legend: Pixels,
+    picture: impl Fn(usize) -> Result<Pixels> + Sync,
+    title: &str,
+    overwrite: Overwrite,
+) -> Result<()> {
+    let dicom = common::dicom_source(source)?;
+    let kind = Kind {
+        sop_class: SECONDARY_CAPTURE_STORAGE,
+        modality: "OT",
+        description: format!("Pictures, {title}").into(),
+        number: 3,
+    };
+    let series = NewSeries::beside(dicom, kind)?;
+    fs::write_folder(folder, overwrite, |folder| {
+        let write = |n: usize, object: Object| {
+            object.write(&folder.join(format!("{CAPTURE}{:04}{DICOM}", n + 1)), Overwrite::Refuse)
+        };
+        let first = image(series.instance(1).without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE), legend)?;
+        write(0, first.empty(PATIENT_ORIENTATION))?;
+        let mut slices: Vec<(usize, &DicomSlice)> = common::slices(dicom).collect();
+        slices.sort_by_key(|(k, slice)| (slice.number, *k));
+        slices.into_par_iter().enumerate().try_for_each(|(n, (k, slice))| {
+            let object = image(series.instance(n + 2), picture(k)?)?
+                .text(IMAGE_POSITION, &slice.position)
+                .text(IMAGE_ORIENTATION, &slice.orientation)
+                .text(PIXEL_SPACING, &dicom.pixel_spacing)
+                .items(SOURCE_IMAGES, [common::image(slice)]);
+            write(n + 1, object)
+        })
+    })
+}
+
+fn image(object: Object, ([columns, rows], rgb): Pixels) -> Result<Object> {
+    let side = |n: usize| u16::try_from(n).map_err(|_| Error::unsupported(format!("{n} pixels are too many for a picture")));
+    let (columns, rows) = (side(columns)?, side(rows)?);
+    Ok(object
+        .text(IMAGE_TYPE, "DERIVED\\SECONDARY")
+        .text(CONVERSION_TYPE, "WSD")
+        .text(BURNED_IN_ANNOTATION, "NO")
+        .words(SAMPLES_PER_PIXEL, &[3])
+        .text(PHOTOMETRIC, "RGB")
+        .words(PLANAR_CONFIGURATION, &[0])
+        .words(ROWS, &[rows])
+        .words(COLUMNS, &[columns])
+        .words(BITS_ALLOCATED, &[8])
+        .words(BITS_STORED, &[8])
+        .words(HIGH_BIT, &[7])
+        .words(PIXEL_REPRESENTATION, &[0])
+        .bytes(PIXEL_DATA, rgb))
+}
