@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 
+use super::bids::{self, BidsName};
 use super::inputs::{Inputs, StudyOptions, stem};
 use super::ledger::Status;
 #[cfg(feature = "dicom")]
@@ -37,7 +38,8 @@ pub struct DiscoverOptions {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Case {
-    /// Its place in the tree without suffixes, parted by `/`; the label volume is `<name>_seg.nii.gz`.
+    /// Its place in the tree without suffixes, parted by `/`; under [`super::Layout::Mirror`] the label volume is
+    /// `<name>_seg.nii.gz`.
     pub name: String,
     /// The file, or the folder of a DICOM series, relative to the folder of the batch.
     pub input: PathBuf,
@@ -46,6 +48,8 @@ pub struct Case {
     /// Tells cases apart that lie in one place.
     identity: String,
     origin: Origin,
+    /// What it is called in a BIDS derivative.
+    pub(super) bids: BidsName,
 }
 
 #[derive(Debug, Clone)]
@@ -58,8 +62,8 @@ enum Origin {
 
 /// Finds the cases below `folder`, sorted by name. Links are followed, each folder is entered once.
 ///
-/// Never a case: what lies in `output`, files named `*_seg.nii.gz` or `*_seg.nii`, and files whose name begins with a
-/// dot. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
+/// Never a case: what lies in `output`, label volumes by their name (`*_seg.nii.gz`, `*_dseg.nii.gz`), files whose name begins with a dot, and
+/// `derivatives/` and `sourcedata/` of a BIDS data set. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
 /// says, or else its intended use.
 ///
 /// # Errors
@@ -73,9 +77,11 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         return Err(Error::usage("the inputs lie in the output folder").at(folder).hint("name another output folder"));
     }
     let filter = Filter::new(options)?;
+    let is_dataset = fs::exists(&folder.join("dataset_description.json"));
     let inside = |path: &Path| {
         let relative = path.strip_prefix(folder).ok()?;
-        (!root.join(relative).starts_with(&output)).then(|| relative.to_owned())
+        let is_raw = !(is_dataset && ["derivatives", "sourcedata"].iter().any(|part| relative.starts_with(part)));
+        (is_raw && !root.join(relative).starts_with(&output)).then(|| relative.to_owned())
     };
     let walk = fs::walk(folder);
     let mut cases: Vec<Case> = walk
@@ -86,6 +92,7 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         .filter(|(relative, _)| filter.takes_file(relative))
         .map(|(relative, path)| Case {
             name: joined(relative.parent(), &stem(&relative).to_string_lossy()),
+            bids: BidsName::of_file(&relative),
             input: relative,
             reason: String::new(),
             identity: String::new(),
@@ -102,6 +109,7 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
             reason,
             identity,
             origin: Origin::Nothing(Status::Failed),
+            bids: BidsName::default(),
         })
     };
     cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
@@ -117,6 +125,8 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
     }
     let _ = spec;
     name_apart(&mut cases);
+    let images = cases.iter_mut().filter(|case| case.outcome().is_none());
+    bids::name_apart(&mut images.map(|case| (&mut case.bids, case.name.clone())).collect::<Vec<_>>());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
 }
@@ -132,7 +142,8 @@ fn series_cases(
     let case = |row: &SeriesSummary, file: &str, reason: String, origin: Origin| {
         let folder = inside(&row.folder)?;
         let identity = format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape);
-        Some(Case { name: joined(Some(&folder), file), input: folder, reason, identity, origin })
+        let bids = BidsName::of_series(row, &row.description);
+        Some(Case { name: joined(Some(&folder), file), input: folder, reason, identity, origin, bids })
     };
     let chosen = |row: &SeriesSummary, reason| {
         case(row, &series::file_name(row), reason, Origin::Dicom(triage.clone(), Box::new(row.clone())))
@@ -184,6 +195,22 @@ impl Case {
             Origin::Dicom(..) => true,
             _ => false,
         }
+    }
+
+    /// The folder of the batch, where the case is an image of a BIDS data set in it.
+    pub(super) fn dataset(&self) -> Option<PathBuf> {
+        match &self.origin {
+            Origin::Nifti(path) if self.bids.is_raw => {
+                let root = path.ancestors().nth(self.input.components().count())?;
+                fs::exists(&root.join("dataset_description.json")).then(|| root.to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The files of an image of a BIDS data set, relative to it.
+    pub(super) fn raw_paths(&self) -> Vec<String> {
+        self.dataset().map(|_| slashed(&self.input)).into_iter().collect()
     }
 
     /// SHA-256 of what would be read.
@@ -250,10 +277,11 @@ fn glob_regex(glob: &str) -> Result<Regex> {
     Regex::new(&text).map_err(|e| Error::usage(format!("{glob:?} is no pattern")).because(e))
 }
 
+/// True for a name of a NIfTI file that is no label volume of an earlier batch.
 fn is_nifti(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let ends = |suffixes: [&str; 2]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-    ends([".nii", ".nii.gz"]) && !ends(["_seg.nii", "_seg.nii.gz"]) && !name.starts_with('.')
+    let stem = [".nii", ".nii.gz"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    stem.is_some_and(|stem| !stem.ends_with("_seg") && !stem.ends_with("_dseg") && !stem.starts_with('.'))
 }
 
 /// The path without links, as far as it exists.

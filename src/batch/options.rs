@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::discover::Case;
 use super::inputs::StudyOptions;
+use super::layout::Layout;
 use super::ledger::Entry;
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
@@ -66,6 +66,8 @@ impl FromStr for Shard {
 pub struct BatchOptions {
     /// The folder that the outputs go to; it is made.
     pub output: PathBuf,
+    /// How the outputs are named.
+    pub layout: Layout,
     /// What happens when it holds a ledger already.
     pub existing: Existing,
     /// Only a part of the cases.
@@ -75,11 +77,11 @@ pub struct BatchOptions {
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
-    /// In which forms the labels of each case are written, `<name>` with [`OutputFormat::suffix`].
+    /// In which forms the labels of each case are written.
     pub formats: Vec<OutputFormat>,
-    /// `<name>_stats.csv` for each case.
+    /// A table of volumes, places and intensities, `.._stats.csv`, for each case.
     pub statistics: bool,
-    /// `<name>_preview.png` for each case.
+    /// A picture, `.._preview.png`, for each case.
     pub preview: bool,
     /// How the cases are read.
     pub study: StudyOptions,
@@ -91,6 +93,7 @@ impl BatchOptions {
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
             output: output.into(),
+            layout: Layout::default(),
             existing: Existing::default(),
             shard: None,
             jobs: 2,
@@ -100,12 +103,6 @@ impl BatchOptions {
             preview: false,
             study: StudyOptions::default(),
         }
-    }
-
-    /// Where a case's label volume goes, relative to the output folder.
-    #[must_use]
-    pub fn labels_of(case: &Case) -> PathBuf {
-        PathBuf::from(format!("{}{}", case.name, OutputFormat::Nifti.suffix()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many cases, unattended: the next one is read and the last one written while the network runs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Instant;
 
@@ -10,7 +10,6 @@ use super::inputs::{Inputs, check_count};
 use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
 use super::one::Segmentation;
 use super::options::{BatchOptions, BatchProgress, Existing};
-use super::outputs::OutputPaths;
 use super::summary::{self, BatchSummary};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats;
@@ -41,6 +40,7 @@ pub fn run(
         _ => BTreeMap::new(),
     };
     let ledger = Ledger::open(&options.output, options.shard, options.existing)?;
+    options.layout.start(pipeline, &cases, options)?;
     let batch = Batch { pipeline, options, past, settings: settings(pipeline, options)?, staging: staging(options) };
     fs::remove_folder(&batch.staging)?;
     fs::make_dir(&batch.staging)?;
@@ -64,7 +64,8 @@ pub fn run(
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
-    let parts = (options.study.volume, orientation, &options.formats, options.statistics, options.preview);
+    let parts =
+        (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -75,11 +76,11 @@ fn staging(options: &BatchOptions) -> PathBuf {
 }
 
 /// A case between two stages.
-enum Stage {
+enum Stage<'c> {
     /// Read.
-    Read(Box<Entry>, Box<Inputs>),
+    Read(&'c Case, Box<Entry>, Box<Inputs>),
     /// Segmented.
-    Labelled(Box<Entry>, Box<Segmentation>),
+    Labelled(&'c Case, Box<Entry>, Box<Segmentation>),
     /// Nothing is left to do.
     Ended(Box<Entry>),
 }
@@ -115,7 +116,7 @@ impl Batch<'_> {
         self.pipeline.watch().cancel.is_cancelled()
     }
 
-    fn read_all(&self, cases: &[Case], permits: &Receiver<()>, next: &SyncSender<Stage>) {
+    fn read_all<'c>(&self, cases: &'c [Case], permits: &Receiver<()>, next: &SyncSender<Stage<'c>>) {
         for case in cases {
             if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case)).is_err() {
                 return;
@@ -123,11 +124,11 @@ impl Batch<'_> {
         }
     }
 
-    fn segment_all(&self, stages: Receiver<Stage>, next: SyncSender<Stage>) {
+    fn segment_all<'c>(&self, stages: Receiver<Stage<'c>>, next: SyncSender<Stage<'c>>) {
         for stage in stages {
             let stage = match stage {
                 Stage::Read(..) if self.is_stopped() => return,
-                Stage::Read(entry, inputs) => match self.segment(entry, *inputs) {
+                Stage::Read(case, entry, inputs) => match self.segment(case, entry, *inputs) {
                     Some(stage) => stage,
                     None => return,
                 },
@@ -142,7 +143,7 @@ impl Batch<'_> {
     fn write_all(
         &self,
         total: usize,
-        stages: &Receiver<Stage>,
+        stages: &Receiver<Stage<'_>>,
         permit: &SyncSender<()>,
         mut ledger: Ledger,
         progress: &(dyn Fn(BatchProgress<'_>) + Sync),
@@ -150,8 +151,8 @@ impl Batch<'_> {
         let mut entries = Vec::new();
         for stage in stages {
             let mut entry = match stage {
-                Stage::Labelled(entry, segmentation) => self.written(*entry, &segmentation),
-                Stage::Read(entry, _) | Stage::Ended(entry) => *entry,
+                Stage::Labelled(case, entry, segmentation) => self.written(case, *entry, &segmentation),
+                Stage::Read(_, entry, _) | Stage::Ended(entry) => *entry,
             };
             if !self.is_known(&entry) {
                 entry.ended = ledger::now();
@@ -173,7 +174,7 @@ impl Batch<'_> {
             })
     }
 
-    fn read(&self, case: &Case) -> Stage {
+    fn read<'c>(&self, case: &'c Case) -> Stage<'c> {
         let start = Instant::now();
         let mut entry = Box::new(Entry {
             case: case.name.clone(),
@@ -206,7 +207,7 @@ impl Batch<'_> {
         });
         entry.seconds = start.elapsed().as_secs_f64();
         match inputs {
-            Ok(Some(inputs)) => Stage::Read(entry, Box::new(inputs)),
+            Ok(Some(inputs)) => Stage::Read(case, entry, Box::new(inputs)),
             Ok(None) => {
                 if let Some(past) = self.finished(&entry) {
                     *entry = past.clone();
@@ -235,7 +236,7 @@ impl Batch<'_> {
     }
 
     /// `None` when the work was interrupted.
-    fn segment(&self, mut entry: Box<Entry>, inputs: Inputs) -> Option<Stage> {
+    fn segment<'c>(&self, case: &'c Case, mut entry: Box<Entry>, inputs: Inputs) -> Option<Stage<'c>> {
         let start = Instant::now();
         let cancel = &self.pipeline.watch().cancel;
         cancel.set_deadline(self.options.time_limit.and_then(|limit| start.checked_add(limit)));
@@ -243,15 +244,16 @@ impl Batch<'_> {
         cancel.set_deadline(None);
         entry.seconds += start.elapsed().as_secs_f64();
         match result {
-            Ok(segmentation) => Some(Stage::Labelled(entry, Box::new(segmentation))),
+            Ok(segmentation) => Some(Stage::Labelled(case, entry, Box::new(segmentation))),
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
             Err(error) => Some(Stage::Ended(failed(entry, &error))),
         }
     }
 
-    fn written(&self, mut entry: Entry, segmentation: &Segmentation) -> Entry {
+    fn written(&self, case: &Case, mut entry: Entry, segmentation: &Segmentation) -> Entry {
         let start = Instant::now();
-        match self.pipeline.install(|| self.write(&entry.case, segmentation)) {
+        let options = self.options;
+        match self.pipeline.install(|| options.layout.deliver(case, segmentation, options, &self.staging)) {
             Ok(outputs) => {
                 entry.status = Status::Done;
                 entry.outputs = outputs;
@@ -264,39 +266,6 @@ impl Batch<'_> {
         }
         entry.seconds += start.elapsed().as_secs_f64();
         entry
-    }
-
-    /// Writes the files of a case aside and moves them to their names.
-    fn write(&self, name: &str, segmentation: &Segmentation) -> Result<Vec<FileRecord>> {
-        let mut paths = OutputPaths::default();
-        paths.overwrite = Overwrite::Replace;
-        let aside = |suffix: &str| self.staging.join(format!("case{suffix}"));
-        let mut suffixes: Vec<_> = self.options.formats.iter().map(|format| format.suffix()).collect();
-        for &format in &self.options.formats {
-            *paths.of(format) = Some(aside(format.suffix()));
-        }
-        let options = [
-            (self.options.statistics, "_stats.csv", &mut paths.statistics),
-            (self.options.preview, "_preview.png", &mut paths.preview),
-        ];
-        for (_, suffix, path) in options.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
-            *path = Some(aside(suffix));
-            suffixes.push(suffix);
-        }
-        let replace = if self.options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
-        let target = |suffix: &str| PathBuf::from(format!("{name}{suffix}"));
-        for suffix in &suffixes {
-            let target = self.options.output.join(target(suffix));
-            fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
-            fs::check_output(&target, replace)?;
-        }
-        segmentation.write(&paths)?;
-        let moved = suffixes.into_iter().map(|suffix| {
-            let sha256 = fs::sha256(&aside(suffix))?;
-            fs::replace_file(&aside(suffix), &self.options.output.join(target(suffix)))?;
-            Ok(FileRecord { path: target(suffix), sha256 })
-        });
-        moved.collect()
     }
 }
 

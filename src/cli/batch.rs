@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use unet_vol::batch::{
-    self, BatchOptions, BatchProgress, BatchSummary, Case, DiscoverOptions, Existing, Shard, Status,
+    self, BatchOptions, BatchProgress, BatchSummary, Case, DiscoverOptions, Existing, Layout, Shard, Status,
 };
 use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
@@ -24,12 +24,14 @@ use crate::size::Size;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The output mirrors the input: a/t1.nii.gz becomes OUT/a/t1_seg.nii.gz, a DICOM series OUT/<folder>/<number>_<description>_seg.nii.gz.
+--layout bids makes a BIDS derivative: OUT/sub-01/ses-2/anat/sub-01_ses-2_space-orig_desc-unetvol_dseg.nii.gz with side-car
+and label table; subjects of DICOM studies are named by a hash.
 OUT/ledger.jsonl says what became of each case, OUT/summary.csv has a row for each. Exit code 7 when some failed.
 
 Examples:
   unet-vol batch scans -o labels
   unet-vol batch scans -o labels --resume --stats --preview
-  unet-vol batch bids -o labels --pattern '*_T1w.nii.gz' --shard 1/4
+  unet-vol batch bids -o bids/derivatives/unet-vol --layout bids --pattern '*_T1w.nii.gz' --shard 1/4
   unet-vol batch scans -o labels --select 'MPRAGE' --dry-run")]
 pub(crate) struct Arguments {
     /// The folder; every NIfTI file (.nii, .nii.gz) and DICOM study below it is a case.
@@ -62,6 +64,10 @@ pub(crate) struct Arguments {
     /// Orientation of files that do not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
     assume_orientation: Option<Orientation>,
+
+    /// How outputs are named: as the inputs, or as a BIDS derivative.
+    #[arg(long, value_enum, default_value_t = LayoutChoice::Mirror, help_heading = "Output")]
+    layout: LayoutChoice,
 
     /// Go on with an earlier batch: what was finished with the same input, model and settings is not done again.
     #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
@@ -106,6 +112,12 @@ pub(crate) struct Arguments {
     /// List the cases, how each was chosen and the memory it would take, and stop.
     #[arg(long, help_heading = "Engine")]
     dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LayoutChoice {
+    Mirror,
+    Bids,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -158,6 +170,10 @@ impl Arguments {
             (true, _) => Existing::Resume,
             (_, true) => Existing::Overwrite,
             _ => Existing::Refuse,
+        };
+        options.layout = match self.layout {
+            LayoutChoice::Mirror => Layout::Mirror,
+            LayoutChoice::Bids => Layout::Bids,
         };
         options.shard = self.shard;
         options.jobs = self.jobs.into();

@@ -295,6 +295,50 @@ fn of_a_study_the_series_that_fits_is_segmented_and_no_name_is_told() {
     assert_eq!(count(&statuses, "done"), 2);
 }
 
+#[test]
+fn a_bids_derivative_has_names_of_entities_and_its_own_description() {
+    let place = Place::new(&["sub-01/ses-a/anat/sub-01_ses-a_T1w.nii", "sub-02/anat/sub-02_T1w.nii", "ward/x 1.nii"]);
+    write(&place.input(), "sub-02/anat/sub-02_T2w.nii", &volume(5));
+    write(&place.input(), "dataset_description.json", b"{}");
+    write(&place.input(), "derivatives/other/sub-01/anat/sub-01_desc-preproc_T1w.nii", &volume(6));
+    #[cfg(feature = "dicom")]
+    for (k, slice) in crate::dicom_writer::slices().into_iter().enumerate() {
+        let slice = slice.text(0x0008_0060, b"CS", "MR").text(0x0010_0020, b"LO", "PID-77");
+        write(&place.input(), &format!("scans/{k}"), &slice.file(crate::dicom_writer::EXPLICIT));
+    }
+    let cases = if cfg!(feature = "dicom") { 5 } else { 4 };
+    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview"], 0), "done"), cases);
+    let files = tree(&place.output());
+    for stem in [
+        "sub-01/ses-a/anat/sub-01_ses-a_space-orig_desc-unetvol",
+        "sub-02/anat/sub-02_space-orig_desc-unetvolT1w",
+        "sub-02/anat/sub-02_space-orig_desc-unetvolT2w",
+        "sub-wardx1/anat/sub-wardx1_space-orig_desc-unetvol",
+    ] {
+        for suffix in ["_dseg.nii.gz", "_dseg.json", "_dseg.tsv", "_stats.csv", "_preview.png"] {
+            assert!(files.contains_key(&format!("{stem}{suffix}")), "{stem}{suffix} {:?}", files.keys());
+        }
+    }
+    if cfg!(feature = "dicom") {
+        let study = files.keys().find(|name| name.ends_with("_acq-Madehead_run-7_space-orig_desc-unetvol_dseg.tsv"));
+        assert!(study.unwrap().starts_with("sub-") && !study.unwrap().contains("77"), "{study:?}");
+    }
+    assert!(
+        text(&files["sub-02/anat/sub-02_space-orig_desc-unetvolT2w_dseg.tsv"]).starts_with("index\tname\tcolor\n0\t")
+    );
+    let json = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
+    let sidecar = json("sub-01/ses-a/anat/sub-01_ses-a_space-orig_desc-unetvol_dseg.json");
+    assert_eq!(sidecar["Sources"][0], "bids:raw:sub-01/ses-a/anat/sub-01_ses-a_T1w.nii");
+    assert_eq!(sidecar["SpatialReference"], "orig");
+    let dataset = json("dataset_description.json");
+    assert_eq!((&dataset["DatasetType"], &dataset["DatasetLinks"]["raw"]), (&"derivative".into(), &"../in".into()));
+    assert_eq!(dataset["GeneratedBy"][0]["Name"], "unet-vol");
+    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview", "--resume"], 0), "skipped"), cases);
+    std::fs::write(place.output().join("dataset_description.json"), b"{\"Name\": \"theirs\"}").unwrap();
+    let (_, err) = place.run(&["--layout", "bids", "--resume"], 2);
+    assert!(err.contains("of another origin"), "{err}");
+}
+
 #[cfg(unix)]
 #[test]
 fn killed_at_any_moment_it_resumes_to_the_files_of_an_undisturbed_run() {
