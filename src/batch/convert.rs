@@ -1,14 +1,14 @@
 //! A volume to another orientation, spacing or sample type.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::error::{Result, Warning};
-use crate::formats::{self, DataType, OnGap, ReadOptions, WriteOptions};
+use crate::error::{Error, Result, Warning};
+use crate::formats::{self, DataType, LabelStudy, OnGap, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
-use crate::geometry::{GridRule, Orientation};
+use crate::geometry::{Grid, GridRule, Orientation};
 use crate::report::Certificate;
 use crate::resample::{Method, ResampleOptions, resample};
-use crate::volume::Volume;
+use crate::volume::{LabelMap, Volume};
 
 /// What [`convert`] changes.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,10 @@ pub struct ConvertOptions {
     pub series: Option<String>,
     /// What is done about missing slices of a DICOM series.
     pub on_gap: OnGap,
+    /// The images that a DICOM structure set was drawn on.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Whether an existing output is replaced.
     pub overwrite: Overwrite,
 }
@@ -45,7 +49,12 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
         .with_volume(options.volume)
         .with_assume_orientation(options.assume_orientation)
         .with_series(options.series.clone())
-        .with_on_gap(options.on_gap);
+        .with_on_gap(options.on_gap)
+        .with_images(options.images.clone())
+        .with_only(options.only.clone());
+    if let Some(study) = formats::read_label_object(input, &read)? {
+        return convert_labels(study, output, options);
+    }
     let probe = formats::probe(input, &read)?;
     let stored = probe.data_type;
     let scaled = probe.scaling.is_some_and(|scaling| scaling != (1.0, 0.0));
@@ -70,13 +79,28 @@ pub fn convert(input: &Path, output: &Path, options: &ConvertOptions) -> Result<
         (*volume.grid(), study.warnings)
     };
     warnings.dedup();
-    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(&grid, &p.grid));
-    let certificate = certificate.map_err(|error| {
-        // The failed output goes; that it cannot be removed would hide the reason.
+    Ok((certified(&grid, output, &read)?, warnings))
+}
+
+/// Rewrites the labels of a DICOM object.
+fn convert_labels(study: LabelStudy, output: &Path, options: &ConvertOptions) -> Result<(Certificate, Vec<Warning>)> {
+    if options.spacing.is_some() || options.data_type.is_some() {
+        let message = "labels keep their spacing and are written as uint8 or uint16";
+        return Err(Error::usage(message).hint("leave --spacing and --dtype out"));
+    }
+    let labels = LabelMap::new(oriented(study.labels.ids, options.orientation), study.labels.table);
+    formats::write_labels(output, &labels, &study.source, options.overwrite)?;
+    Ok((certified(labels.grid(), output, &ReadOptions::new())?, study.warnings))
+}
+
+/// Proof that `output` lies where it should; one that does not is removed.
+fn certified(grid: &Grid, output: &Path, read: &ReadOptions) -> Result<Certificate> {
+    let certificate = formats::probe(output, read).and_then(|probe| Certificate::check(grid, &probe.grid));
+    certificate.map_err(|error| {
+        // That the failed output cannot be removed would hide the reason.
         let _ = fs::remove(output);
         error.at(output)
-    })?;
-    Ok((certificate, warnings))
+    })
 }
 
 fn oriented<T: Copy + Default + Send + Sync>(volume: Volume<T>, orientation: Option<Orientation>) -> Volume<T> {

@@ -25,7 +25,7 @@ pub struct Segmentation {
     pub outcome: Outcome,
     /// Volume, place and intensity of each label.
     pub statistics: Statistics,
-    spec: ModelSpec,
+    pub(super) spec: ModelSpec,
     origin: Origin,
     backend: Backend,
     threads: usize,

@@ -96,7 +96,10 @@ impl OutputPaths {
             fs::check_output(path, self.overwrite)?;
             seen.push(path);
         }
-        Ok(())
+        match &self.secondary_capture {
+            Some(folder) => fs::check_folder_output(folder, self.overwrite, formats::CAPTURE),
+            None => Ok(()),
+        }
     }
 
     /// Refuses forms that are not written, and DICOM objects where the input is not DICOM.
@@ -104,7 +107,7 @@ impl OutputPaths {
         if self.first().is_none() {
             return Err(Error::usage("no form of labels is asked for").hint("name one with --format"));
         }
-        if self.rtstruct.is_some() || self.secondary_capture.is_some() || self.dicom_seg.is_some() {
+        if self.dicom_seg.is_some() {
             return Err(Error::unsupported("DICOM objects are not written by this version").hint("use --format nifti"));
         }
         let derived = [&self.dicom_seg, &self.rtstruct, &self.secondary_capture];

@@ -54,6 +54,10 @@ pub struct ReadOptions {
     pub series: Option<String>,
     /// What to do about slices that are not evenly spaced.
     pub on_gap: OnGap,
+    /// The images that a DICOM structure set was drawn on; by default they are looked for in its folder.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, upper and lower case alike, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -90,6 +94,20 @@ impl ReadOptions {
     #[must_use]
     pub fn with_on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
+        self
+    }
+
+    /// Sets [`ReadOptions::images`].
+    #[must_use]
+    pub fn with_images(mut self, images: Option<PathBuf>) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// Sets [`ReadOptions::only`].
+    #[must_use]
+    pub fn with_only(mut self, only: Option<Vec<String>>) -> Self {
+        self.only = only;
         self
     }
 
@@ -266,7 +284,8 @@ pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Resu
     }
 }
 
-/// Reads label ids, exactly, with their names where a header extension has them.
+/// Reads label ids, exactly, with their names where the file has them: a NIfTI file, or a DICOM structure set with the
+/// images that it was drawn on.
 ///
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
@@ -274,9 +293,32 @@ pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Labe
     match open(path.as_ref(), options)? {
         Opened::Nifti(file) => file.labels(options),
         #[cfg(feature = "dicom")]
-        Opened::Dicom(triage) => Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path)),
+        Opened::Dicom(triage) => triage.read_labels(options),
     }
 }
+
+/// Reads the labels of a DICOM object that holds labels and no image; `None` for anything else.
+pub(crate) fn read_label_object(path: &Path, options: &ReadOptions) -> Result<Option<LabelStudy>> {
+    #[cfg(feature = "dicom")]
+    if is_dicom(path) {
+        let triage = dicom::open(path, &options.limits)?;
+        return triage.means_labels(options).then(|| triage.read_labels(options)).transpose();
+    }
+    let _ = (path, options);
+    Ok(None)
+}
+
+/// Header of a NIfTI file and what a writer needs of it.
+#[cfg(feature = "dicom")]
+fn nifti_source(path: &Path, options: &ReadOptions) -> Result<(Probe, Source)> {
+    match open(path, options)? {
+        Opened::Nifti(file) => Ok((file.probe(), file.source())),
+        Opened::Dicom(_) => Err(Error::internal("a DICOM file was taken for another")),
+    }
+}
+
+/// What the names of the files of a folder of secondary captures begin with.
+pub(crate) const CAPTURE: &str = "capture_";
 
 /// True for a folder, which is read as a DICOM series, and for a DICOM file.
 pub(crate) fn is_dicom(path: &Path) -> bool {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::data_set::DataSet;
 use super::gap;
 use super::instance::{Content, Instance};
 use super::part10::DicomFile;
@@ -140,6 +141,7 @@ impl Stack {
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
+            window: window(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
                 .map(|(plane, instance)| DicomSlice {
@@ -156,6 +158,14 @@ impl Stack {
             attributes,
         })
     }
+}
+
+/// The first window (PS3.3, C.11.2.1.2.1) as the values that become black and white.
+fn window(header: &DataSet<'_>) -> Option<[f64; 2]> {
+    let first = |tag| header.number(tag).ok().flatten();
+    let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
+    let half = 0.5 * (width - 1.0);
+    (half > 0.0).then_some([center - 0.5 - half, center - 0.5 + half])
 }
 
 fn is_one_of_several(instance: &Instance) -> bool {

@@ -37,6 +37,7 @@ mod encoding;
 mod gap;
 mod instance;
 mod jpeg;
+mod labels;
 mod mosaic;
 mod multiframe;
 mod part10;
@@ -60,5 +61,6 @@ pub use stored::{StoredSamples, read_stored};
 pub use structures::{Contour, Structure, StructureSet};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
+pub use write::{Pixels, write_captures, write_structures};
 
 pub(super) use select::{is_dicom, open};

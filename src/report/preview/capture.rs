@@ -26,7 +26,7 @@ const LEGEND_LABELS: usize = 256;
 #[non_exhaustive]
 pub struct CaptureOptions {
     /// Values of the scan that become black and white; percentiles of its voxels where `None`.
-    pub window: Option<[f32; 2]>,
+    pub window: Option<[f64; 2]>,
     /// True where low values are meant to be shown bright.
     pub inverted: bool,
     /// How much of a label's color covers the scan, 0 to 1; outlines are drawn more strongly.
@@ -87,7 +87,9 @@ impl<'a> Captures<'a> {
         let colors = (0..=u16::MAX).take(tally.voxels.len()).map(|id| labels.table.rgb(id)).collect();
         let every = image.data().len().div_ceil(SAMPLED).max(1);
         let found = || window(image.data().iter().step_by(every), PERCENTILES);
-        let [black, white] = options.window.filter(|[black, white]| black < white).unwrap_or_else(found);
+        #[expect(clippy::cast_possible_truncation, reason = "samples are f32 too")]
+        let asked = options.window.map(|window| window.map(|value| value as f32));
+        let [black, white] = asked.filter(|[black, white]| black < white).unwrap_or_else(found);
         let window = if options.inverted { [white, black] } else { [black, white] };
         Ok(Self { image, labels, tally, colors, window, opacity: options.opacity.clamp(0.0, 1.0) })
     }
@@ -166,8 +168,9 @@ mod tests {
         let captures = Captures::new(&image, &labels, &options).unwrap();
         let picture = captures.slice(1).unwrap();
         assert_eq!((picture.size, picture.rgb.len()), ([5, 4], 60));
-        let pixel =
-            |picture: &RgbPicture, i: usize, j: usize| <[u8; 3]>::try_from(&picture.rgb[15 * j + 3 * i..][..3]).unwrap();
+        let pixel = |picture: &RgbPicture, i: usize, j: usize| {
+            <[u8; 3]>::try_from(&picture.rgb[15 * j + 3 * i..][..3]).unwrap()
+        };
         assert_eq!(pixel(&picture, 3, 2), [166; 3], "13 of 20");
         let (edge, inner) = (pixel(&picture, 2, 1), pixel(&picture, 1, 1));
         assert!(edge[0] > inner[0] && inner[0] > inner[1] && inner[1] == inner[2] && inner[1] < 77);

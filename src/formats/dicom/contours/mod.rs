@@ -6,7 +6,7 @@ mod fill;
 mod trace;
 
 pub(super) use fill::Fill;
-pub(super) use trace::{Outlined, outlined};
+pub(super) use trace::{INSET, outlined};
 
 /// A point of a plane: column and row.
 pub(super) type Point = [f64; 2];

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::trace::Outlined;
 use super::*;
 
 /// Rows of a picture, a digit a pixel.

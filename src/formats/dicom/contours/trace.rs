@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::limits;
 
 /// How far contours stay from the pixels' edges, in pixels.
-const INSET: f64 = 0.01;
+pub(in super::super) const INSET: f64 = 0.01;
 /// Where the slits to holes lie: this part of a pixel below the middles of its row. No reader's sample point is there.
 const SLIT: f64 = 0.25;
 /// Steps along the sides of a pixel, clockwise from the upper one (rows grow downwards), as columns and rows. The pixel is

@@ -8,6 +8,7 @@ use super::attributes::*;
 use super::common::{self, Kind, NewSeries};
 use super::object::Object;
 use crate::error::{Error, Result};
+use crate::formats::CAPTURE;
 use crate::fs::{self, Overwrite};
 use crate::volume::{DicomSlice, Source};
 
@@ -42,9 +43,9 @@ pub fn write_captures(
         number: 3,
     };
     let series = NewSeries::beside(dicom, kind)?;
-    fs::write_folder(folder, overwrite, |folder| {
+    fs::write_folder(folder, overwrite, CAPTURE, |folder| {
         let write = |n: usize, object: Object| {
-            object.write(&folder.join(format!("{CAPTURE}{:04}{DICOM}", n + 1)), Overwrite::Refuse)
+            object.write(&folder.join(format!("{CAPTURE}{:04}.dcm", n + 1)), Overwrite::Refuse)
         };
         let first = image(series.instance(1).without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE), legend)?;
         write(0, first.empty(PATIENT_ORIENTATION))?;
@@ -62,7 +63,8 @@ pub fn write_captures(
 }
 
 fn image(object: Object, ([columns, rows], rgb): Pixels) -> Result<Object> {
-    let side = |n: usize| u16::try_from(n).map_err(|_| Error::unsupported(format!("{n} pixels are too many for a picture")));
+    let side =
+        |n: usize| u16::try_from(n).map_err(|_| Error::unsupported(format!("{n} pixels are too many for a picture")));
     let (columns, rows) = (side(columns)?, side(rows)?);
     Ok(object
         .text(IMAGE_TYPE, "DERIVED\\SECONDARY")

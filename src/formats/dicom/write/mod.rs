@@ -2,6 +2,11 @@
 //! of reference and belongs to the same study.
 
 mod attributes;
+mod captures;
 mod common;
 mod object;
+mod structures;
 mod uid;
+
+pub use captures::{Pixels, write_captures};
+pub use structures::write_structures;

@@ -57,10 +57,10 @@ pub fn write_structures(
         .items(REFERENCED_FRAMES_OF_REFERENCE, [referenced_frame(dicom, series.frame_of_reference())])
         .items(STRUCTURES, rois.iter().map(|roi| roi.structure(&series, labels, title)))
         .items(ROI_CONTOURS, rois.iter().map(|roi| roi.contours(labels)))
-        .items(ROI_OBSERVATIONS, rois.iter().map(|roi| roi.observation(labels)))
+        .items(ROI_OBSERVATIONS, rois.iter().map(Roi::observation))
         .text(APPROVAL_STATUS, "UNAPPROVED");
     // Contours may be longer than the 64 KiB that a text has in explicit little endian.
-    object.write_as(path, IMPLICIT_LITTLE_ENDIAN, overwrite)
+    object.write_as(IMPLICIT_LITTLE_ENDIAN, path, overwrite)
 }
 
 /// Where the contours belong: frame of reference, study, series and all images.
@@ -128,9 +128,8 @@ impl Roi {
     /// An item of ROIContourSequence.
     fn contours(&self, labels: &LabelMap) -> Object {
         let rgb = labels.table.rgb(self.id).map(|value| value.to_string());
-        let object = Object::default()
-            .text(ROI_DISPLAY_COLOR, rgb.join("\\"))
-            .text(REFERENCED_ROI_NUMBER, self.id.to_string());
+        let object =
+            Object::default().text(ROI_DISPLAY_COLOR, rgb.join("\\")).text(REFERENCED_ROI_NUMBER, self.id.to_string());
         if self.contours.is_empty() { object } else { object.items(CONTOURS, self.contours.iter().cloned()) }
     }
 
