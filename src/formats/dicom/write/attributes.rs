@@ -55,8 +55,10 @@ pub(super) const POSITION_REFERENCE: Attribute = Attribute(0x0020_1040, VR::LO);
 
 pub(super) const IMAGE_TYPE: Attribute = Attribute(0x0008_0008, VR::CS);
 pub(super) const CONVERSION_TYPE: Attribute = Attribute(0x0008_0064, VR::CS);
+pub(super) const OPERATORS: Attribute = Attribute(0x0008_1070, VR::PN);
 pub(super) const SOURCE_IMAGES: Attribute = Attribute(0x0008_2112, VR::SQ);
 pub(super) const PATIENT_ORIENTATION: Attribute = Attribute(0x0020_0020, VR::CS);
+pub(super) const LATERALITY: Attribute = Attribute(0x0020_0060, VR::CS);
 pub(super) const IMAGE_POSITION: Attribute = Attribute(0x0020_0032, VR::DS);
 pub(super) const IMAGE_ORIENTATION: Attribute = Attribute(0x0020_0037, VR::DS);
 pub(super) const SAMPLES_PER_PIXEL: Attribute = Attribute(0x0028_0002, VR::US);

@@ -55,11 +55,26 @@ pub fn write_captures(
             let object = image(series.instance(n + 2), picture(k)?)?
                 .text(IMAGE_POSITION, &slice.position)
                 .text(IMAGE_ORIENTATION, &slice.orientation)
+                .text(PATIENT_ORIENTATION, letters(&slice.orientation))
                 .text(PIXEL_SPACING, &dicom.pixel_spacing)
                 .items(SOURCE_IMAGES, [common::image(slice)]);
             write(n + 1, object)
         })
     })
+}
+
+/// Sides of the patient that rows and columns run to, nearest axis first (PS3.3, C.7.6.1.1.1); empty where nothing is known.
+fn letters(orientation: &str) -> String {
+    const SIDES: [[char; 2]; 3] = [['R', 'L'], ['A', 'P'], ['F', 'H']];
+    /// Axes that a direction has less of than this are left out.
+    const LEAST: f64 = 0.1;
+    let values: Vec<f64> = orientation.split('\\').filter_map(|value| value.trim().parse().ok()).collect();
+    let of = |direction: &[f64]| {
+        let mut parts: Vec<_> = direction.iter().zip(SIDES).filter(|(part, _)| part.abs() > LEAST).collect();
+        parts.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+        parts.into_iter().map(|(part, side)| side[usize::from(*part > 0.0)]).collect::<String>()
+    };
+    values.chunks_exact(3).map(of).collect::<Vec<_>>().join("\\")
 }
 
 fn image(object: Object, ([columns, rows], rgb): Pixels) -> Result<Object> {
@@ -68,6 +83,7 @@ fn image(object: Object, ([columns, rows], rgb): Pixels) -> Result<Object> {
     let (columns, rows) = (side(columns)?, side(rows)?);
     Ok(object
         .text(IMAGE_TYPE, "DERIVED\\SECONDARY")
+        .empty(LATERALITY)
         .text(CONVERSION_TYPE, "WSD")
         .text(BURNED_IN_ANNOTATION, "NO")
         .words(SAMPLES_PER_PIXEL, &[3])
@@ -80,4 +96,16 @@ fn image(object: Object, ([columns, rows], rgb): Pixels) -> Result<Object> {
         .words(HIGH_BIT, &[7])
         .words(PIXEL_REPRESENTATION, &[0])
         .bytes(PIXEL_DATA, rgb))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::letters;
+
+    #[test]
+    fn rows_and_columns_run_to_sides() {
+        assert_eq!(letters("1\\0\\0\\0\\1\\0"), "L\\P");
+        assert_eq!(letters("0\\0.8\\-0.6\\-1\\0\\0.05"), "PF\\R");
+        assert_eq!(letters(""), "");
+    }
 }

@@ -50,6 +50,9 @@ pub fn write_structures(
     let text = |text: &str, longest| series.repertoire.text(text, longest);
     let object = series
         .instance(1)
+        .without(CONTENT_DATE)
+        .without(CONTENT_TIME)
+        .empty(OPERATORS)
         .text(STRUCTURE_SET_LABEL, text(title, 16))
         .text(STRUCTURE_SET_NAME, text(title, 64))
         .text(STRUCTURE_SET_DATE, &series.now.date)
