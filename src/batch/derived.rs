@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::one::Segmentation;
 use super::outputs::OutputPaths;
-use crate::error::{Error, Result};
+use crate::error::Result;
 #[cfg(feature = "dicom")]
 use crate::formats::dicom;
 use crate::fs::{self, Overwrite};
@@ -21,7 +21,7 @@ impl Segmentation {
     /// [`crate::ErrorKind::Unsupported`] when the study was not read from DICOM; as [`Segmentation::save`].
     pub(super) fn write_derived(&self, outputs: &OutputPaths) -> Result<Vec<FileRecord>> {
         if let Some(path) = &outputs.dicom_seg {
-            return Err(Error::unsupported("DICOM objects are not written by this version").at(path));
+            self.write_segmentation(path, outputs)?;
         }
         if let Some(path) = &outputs.rtstruct {
             self.write_structures(path, outputs.overwrite)?;
@@ -32,6 +32,20 @@ impl Segmentation {
         let written = [&outputs.dicom_seg, &outputs.rtstruct, &outputs.secondary_capture];
         let record = |path: &std::path::PathBuf| Ok(FileRecord { path: path.clone(), sha256: fs::digest(path)? });
         written.into_iter().flatten().map(record).collect()
+    }
+
+    #[cfg(feature = "dicom")]
+    fn write_segmentation(&self, path: &Path, outputs: &OutputPaths) -> Result<()> {
+        let mut options = outputs.segmentation.clone();
+        options.algorithm.clone_from(&self.spec().name);
+        options.algorithm_version.clone_from(&self.spec().version);
+        options.overwrite = outputs.overwrite;
+        crate::formats::dicom::write_segmentation(path, self.labels(), &self.inputs.source, &options)
+    }
+
+    #[cfg(not(feature = "dicom"))]
+    fn write_segmentation(&self, path: &Path, _: &OutputPaths) -> Result<()> {
+        Err(crate::formats::not_dicom().at(path))
     }
 
     #[cfg(feature = "dicom")]
@@ -66,6 +80,6 @@ impl Segmentation {
     /// What made the labels.
     #[cfg(feature = "dicom")]
     fn title(&self) -> String {
-        format!("unet-vol {}", self.spec.name)
+        format!("unet-vol {}", self.spec().name)
     }
 }

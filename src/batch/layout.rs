@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::discover::Case;
+use super::case::Case;
 use super::one::Segmentation;
 use super::options::{BatchOptions, Existing};
 use super::output_format::OutputFormat;
@@ -106,6 +106,8 @@ impl Layout {
         for &format in &options.formats {
             *paths.of(format) = Some(aside(self.labels(format)));
         }
+        #[cfg(feature = "dicom")]
+        paths.segmentation.clone_from(&options.segmentation);
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;

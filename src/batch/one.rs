@@ -1,6 +1,6 @@
 //! One study from its files to its files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::inputs::{Inputs, StudyOptions};
@@ -25,7 +25,7 @@ pub struct Segmentation {
     pub outcome: Outcome,
     /// Volume, place and intensity of each label.
     pub statistics: Statistics,
-    pub(super) spec: ModelSpec,
+    spec: ModelSpec,
     origin: Origin,
     backend: Backend,
     threads: usize,
@@ -81,6 +81,11 @@ impl Pipeline {
 }
 
 impl Segmentation {
+    /// What the model expects and means.
+    pub(super) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
     /// The labels, on exactly the grid of the input.
     #[must_use]
     pub fn labels(&self) -> &LabelMap {
@@ -109,9 +114,10 @@ impl Segmentation {
         let mut manifest = self.manifest();
         if let Some(path) = &outputs.labels {
             manifest.certificate = Some(self.write_labels(path, self.labels(), overwrite)?);
-            manifest.output = Some(FileRecord { path: path.clone(), sha256: fs::sha256(path)? });
+            manifest.output = Some(FileRecord { path: self.without_names(path), sha256: fs::sha256(path)? });
         }
         manifest.derived = self.write_derived(outputs)?;
+        manifest.derived.iter_mut().for_each(|file| file.path = self.without_names(&file.path));
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
         }
@@ -138,13 +144,16 @@ impl Segmentation {
         Ok(manifest)
     }
 
-    /// The record of the run, without output and certificate.
+    /// The record of the run, without output and certificate; without words of the patient's name unless
+    /// [`StudyOptions::with_phi`] lets them in.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
+        let file = |file: &FileRecord| FileRecord { path: self.without_names(&file.path), sha256: file.sha256.clone() };
+        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide(&w.message));
         Manifest {
             program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
             notice: Manifest::NOTICE,
-            inputs: self.inputs.files.clone(),
+            inputs: self.inputs.files.iter().map(file).collect(),
             output: None,
             derived: Vec::new(),
             grid: self.labels().grid().into(),
@@ -157,8 +166,12 @@ impl Segmentation {
             volumes: report::volume_sums(&self.spec, &self.statistics),
             seconds: self.outcome.seconds.iter().map(|&(stage, seconds)| StageSeconds { stage, seconds }).collect(),
             peak_rss_bytes: fs::peak_rss(),
-            warnings: self.warnings(),
+            warnings: self.warnings().into_iter().map(warning).collect(),
         }
+    }
+
+    fn without_names(&self, path: &Path) -> PathBuf {
+        PathBuf::from(self.inputs.names.hide(&path.to_string_lossy()))
     }
 
     /// Everything the user should know, from reading to labels.

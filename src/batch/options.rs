@@ -9,6 +9,8 @@ use super::layout::Layout;
 use super::ledger::Entry;
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
+#[cfg(feature = "dicom")]
+use crate::formats::dicom::SegmentationOptions;
 use crate::fs;
 
 /// What happens when the output folder holds a ledger already.
@@ -72,13 +74,16 @@ pub struct BatchOptions {
     pub existing: Existing,
     /// Only a part of the cases.
     pub shard: Option<Shard>,
-    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
-    /// the network runs.
+    /// Studies in memory at a time: 1 works on one after the other on the pipeline's threads; with 3 the next one is read
+    /// and the last one written, on threads of their own, while the network runs.
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
     /// In which forms the labels of each case are written.
     pub formats: Vec<OutputFormat>,
+    /// How DICOM segmentations are written; the algorithm and what happens to files that exist are those of the batch.
+    #[cfg(feature = "dicom")]
+    pub segmentation: SegmentationOptions,
     /// A table of volumes, places and intensities, `.._stats.csv`, for each case.
     pub statistics: bool,
     /// A picture, `.._preview.png`, for each case.
@@ -88,7 +93,7 @@ pub struct BatchOptions {
 }
 
 impl BatchOptions {
-    /// Label volumes alone, two studies in memory, no earlier ledger.
+    /// Label volumes alone, three studies in memory, no earlier ledger.
     #[must_use]
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
@@ -96,9 +101,11 @@ impl BatchOptions {
             layout: Layout::default(),
             existing: Existing::default(),
             shard: None,
-            jobs: 2,
+            jobs: 3,
             time_limit: None,
             formats: vec![OutputFormat::Nifti],
+            #[cfg(feature = "dicom")]
+            segmentation: SegmentationOptions::default(),
             statistics: false,
             preview: false,
             study: StudyOptions::default(),

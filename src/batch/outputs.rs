@@ -6,6 +6,8 @@ use super::inputs::stem;
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::formats;
+#[cfg(feature = "dicom")]
+use crate::formats::dicom::SegmentationOptions;
 use crate::fs::{self, Overwrite};
 use crate::model::ModelSpec;
 
@@ -33,6 +35,9 @@ pub struct OutputPaths {
     pub lut: Option<PathBuf>,
     /// Probabilities: `NAME_<id>.nii.gz` for each class.
     pub probabilities: Option<PathBuf>,
+    /// How the DICOM segmentation is written; the algorithm and what happens to a file that exists are those of the run.
+    #[cfg(feature = "dicom")]
+    pub segmentation: SegmentationOptions,
     /// What happens to files that exist.
     pub overwrite: Overwrite,
 }
@@ -106,9 +111,6 @@ impl OutputPaths {
     fn check_forms(&self, input: Option<&Path>) -> Result<()> {
         if self.first().is_none() {
             return Err(Error::usage("no form of labels is asked for").hint("name one with --format"));
-        }
-        if self.dicom_seg.is_some() {
-            return Err(Error::unsupported("DICOM objects are not written by this version").hint("use --format nifti"));
         }
         let derived = [&self.dicom_seg, &self.rtstruct, &self.secondary_capture];
         let is_derived = derived.into_iter().any(Option::is_some);

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Instant;
 
-use super::discover::Case;
-use super::inputs::{Inputs, check_count};
+use super::case::Case;
+use super::inputs::Inputs;
 use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
 use super::one::Segmentation;
 use super::options::{BatchOptions, BatchProgress, Existing};
+use super::space;
 use super::summary::{self, BatchSummary};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formats;
@@ -24,15 +25,14 @@ use crate::report::FileRecord;
 /// done once its line is in the ledger, and its files are moved to their names in one step each before that.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] for an earlier ledger or a model of several channels; [`crate::ErrorKind::Output`] when
-/// the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
+/// [`crate::ErrorKind::Usage`] for an earlier ledger; [`crate::ErrorKind::Output`] when the outputs would not
+/// fit the file system or the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
 pub fn run(
     pipeline: &Pipeline,
     mut cases: Vec<Case>,
     options: &BatchOptions,
     progress: &(dyn Fn(BatchProgress<'_>) + Sync),
 ) -> Result<BatchSummary> {
-    check_count(1, pipeline.spec())?;
     cases.retain(|case| options.shard.is_none_or(|shard| shard.takes(&case.name)));
     fs::make_dir(&options.output)?;
     let past = match options.existing {
@@ -40,6 +40,8 @@ pub fn run(
         _ => BTreeMap::new(),
     };
     let ledger = Ledger::open(&options.output, options.shard, options.existing)?;
+    let is_new = |case: &&Case| past.get(&case.name).is_none_or(|entry| entry.status != Status::Done);
+    pipeline.install(|| space::check(&cases.iter().filter(is_new).collect::<Vec<_>>(), options))?;
     options.layout.start(pipeline, &cases, options)?;
     let batch = Batch { pipeline, options, past, settings: settings(pipeline, options)?, staging: staging(options) };
     fs::remove_folder(&batch.staging)?;
@@ -66,6 +68,8 @@ fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
     let parts =
         (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
+    #[cfg(feature = "dicom")]
+    let parts = (parts, options.segmentation.kind, options.segmentation.keep_empty_frames);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -83,6 +87,25 @@ enum Stage<'c> {
     Labelled(&'c Case, Box<Entry>, Box<Segmentation>),
     /// Nothing is left to do.
     Ended(Box<Entry>),
+}
+
+/// The threads of a stage beside the network: their own where stages overlap, so that no thread of the network takes up
+/// a file while the others wait for it.
+struct Side<'a>(&'a Pipeline, Option<rayon::ThreadPool>);
+
+impl<'a> Side<'a> {
+    fn new(batch: &Batch<'a>) -> Self {
+        let threads = batch.pipeline.install(rayon::current_num_threads);
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+        Self(batch.pipeline, if batch.options.jobs > 1 { pool() } else { None })
+    }
+
+    fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.1 {
+            Some(pool) => pool.install(work),
+            None => self.0.install(work),
+        }
+    }
 }
 
 struct Batch<'a> {
@@ -117,8 +140,9 @@ impl Batch<'_> {
     }
 
     fn read_all<'c>(&self, cases: &'c [Case], permits: &Receiver<()>, next: &SyncSender<Stage<'c>>) {
+        let side = Side::new(self);
         for case in cases {
-            if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case)).is_err() {
+            if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case, &side)).is_err() {
                 return;
             }
         }
@@ -148,10 +172,11 @@ impl Batch<'_> {
         mut ledger: Ledger,
         progress: &(dyn Fn(BatchProgress<'_>) + Sync),
     ) -> Result<Vec<Entry>> {
+        let side = Side::new(self);
         let mut entries = Vec::new();
         for stage in stages {
             let mut entry = match stage {
-                Stage::Labelled(case, entry, segmentation) => self.written(case, *entry, &segmentation),
+                Stage::Labelled(case, entry, segmentation) => self.written(case, *entry, &segmentation, &side),
                 Stage::Read(_, entry, _) | Stage::Ended(entry) => *entry,
             };
             if !self.is_known(&entry) {
@@ -174,7 +199,7 @@ impl Batch<'_> {
             })
     }
 
-    fn read<'c>(&self, case: &'c Case) -> Stage<'c> {
+    fn read<'c>(&self, case: &'c Case, side: &Side<'_>) -> Stage<'c> {
         let start = Instant::now();
         let mut entry = Box::new(Entry {
             case: case.name.clone(),
@@ -195,15 +220,23 @@ impl Batch<'_> {
             return Stage::Ended(entry);
         }
         if !case.is_dicom() && self.options.formats.iter().any(|format| format.is_dicom()) {
-            return Stage::Ended(failed(entry, &formats::not_dicom()));
+            return Stage::Ended(failed(case, entry, &formats::not_dicom()));
         }
-        let inputs = self.pipeline.install(|| {
-            let hash = case.hash()?;
-            entry.input_sha256 = Some(hash.clone());
+        let inputs = side.install(|| {
+            let stamp = case.stamp()?;
+            let hashes = case.hashes()?;
+            entry.input_sha256 = Some(match hashes.as_slice() {
+                [one] => one.clone(),
+                several => fs::sha256_of(several.join("\n").as_bytes()),
+            });
             if self.finished(&entry).is_some() {
                 return Ok(None);
             }
-            case.read(hash, self.pipeline.spec(), &self.options.study).map(Some)
+            let inputs = case.read(hashes, self.pipeline.spec(), &self.options.study)?;
+            if case.stamp()? != stamp {
+                return Err(Error::malformed("the input changed while it was read").at(&case.input));
+            }
+            Ok(Some(inputs))
         });
         entry.seconds = start.elapsed().as_secs_f64();
         match inputs {
@@ -216,7 +249,7 @@ impl Batch<'_> {
                 "finished before".clone_into(&mut entry.reason);
                 Stage::Ended(entry)
             }
-            Err(error) => Stage::Ended(failed(entry, &error)),
+            Err(error) => Stage::Ended(failed(case, entry, &error)),
         }
     }
 
@@ -246,34 +279,32 @@ impl Batch<'_> {
         match result {
             Ok(segmentation) => Some(Stage::Labelled(case, entry, Box::new(segmentation))),
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
-            Err(error) => Some(Stage::Ended(failed(entry, &error))),
+            Err(error) => Some(Stage::Ended(failed(case, entry, &error))),
         }
     }
 
-    fn written(&self, case: &Case, mut entry: Entry, segmentation: &Segmentation) -> Entry {
+    fn written(&self, case: &Case, mut entry: Entry, segmentation: &Segmentation, side: &Side<'_>) -> Entry {
         let start = Instant::now();
         let options = self.options;
-        match self.pipeline.install(|| options.layout.deliver(case, segmentation, options, &self.staging)) {
+        match side.install(|| options.layout.deliver(case, segmentation, options, &self.staging)) {
             Ok(outputs) => {
                 entry.status = Status::Done;
                 entry.outputs = outputs;
                 let labels = segmentation.statistics.labels.iter();
                 entry.volumes = labels.map(|l| LabelVolume { id: l.id, name: l.name.clone(), ml: l.ml }).collect();
                 let warnings = segmentation.warnings();
-                entry.warnings = warnings.into_iter().map(|warning| warning.message).collect();
+                entry.warnings = warnings.iter().map(|warning| case.without_names(&warning.message)).collect();
             }
-            Err(error) => entry = *failed(Box::new(entry), &error),
+            Err(error) => entry = *failed(case, Box::new(entry), &error),
         }
         entry.seconds += start.elapsed().as_secs_f64();
         entry
     }
 }
 
-fn failed(mut entry: Box<Entry>, error: &Error) -> Box<Entry> {
+fn failed(case: &Case, mut entry: Box<Entry>, error: &Error) -> Box<Entry> {
     entry.status = Status::Failed;
-    entry.reason = error.to_string();
-    if let Some(hint) = error.advice() {
-        entry.reason.push_str(&format!(" ({hint})"));
-    }
+    let hint = error.advice().map_or_else(String::new, |hint| format!(" ({hint})"));
+    entry.reason = case.without_names(&format!("{error}{hint}"));
     entry
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use unet_vol::batch::OutputFormat;
 use unet_vol::formats::OnGap;
+#[cfg(feature = "dicom")]
+use unet_vol::formats::dicom::{SegmentationOptions, SegmentationType};
 use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
 use unet_vol::{Error, Result};
@@ -89,12 +91,43 @@ pub(crate) struct FormatArguments {
     /// other: labels.nii.gz, labels.dcm, labels_rtstruct.dcm, labels_capture/.
     #[arg(long = "format", value_name = "FORM,...", value_delimiter = ',', default_value = "nifti")]
     formats: Vec<OutputFormat>,
+
+    /// How a DICOM segmentation stores its voxels: a bit for each segment, or label ids (newer, smaller, not yet known
+    /// to every viewer).
+    #[cfg(feature = "dicom")]
+    #[arg(long, value_enum, default_value_t = SegTypeChoice::Binary)]
+    seg_type: SegTypeChoice,
+
+    /// Write frames of a DICOM segmentation that hold no voxel too.
+    #[cfg(feature = "dicom")]
+    #[arg(long)]
+    keep_empty_frames: bool,
+}
+
+/// How a DICOM segmentation stores its voxels.
+#[cfg(feature = "dicom")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SegTypeChoice {
+    Binary,
+    Labelmap,
 }
 
 impl FormatArguments {
     /// Each form once.
     pub(crate) fn list(&self) -> Vec<OutputFormat> {
         OutputFormat::ALL.into_iter().filter(|format| self.formats.contains(format)).collect()
+    }
+
+    /// How a DICOM segmentation is written.
+    #[cfg(feature = "dicom")]
+    pub(crate) fn segmentation(&self) -> SegmentationOptions {
+        let mut options = SegmentationOptions::default();
+        options.kind = match self.seg_type {
+            SegTypeChoice::Binary => SegmentationType::Binary,
+            SegTypeChoice::Labelmap => SegmentationType::Labelmap,
+        };
+        options.keep_empty_frames = self.keep_empty_frames;
+        options
     }
 }
 

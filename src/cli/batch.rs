@@ -61,6 +61,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "I/N", help_heading = "Input")]
     shard: Option<Shard>,
 
+    /// For a model of several channels, once for each in its order: what finds the channel's file, in its name without
+    /// suffix, or series, in its number_description; files with the same rest of the name are one study
+    /// [default: _0000, _0001 … or the channel's name, such as _T1w; a series by its description].
+    #[arg(long = "channel", value_name = "REGEX", help_heading = "Input")]
+    channels: Vec<String>,
+
+    /// Resample channels that lie on another grid onto the first one's.
+    #[arg(long, help_heading = "Input")]
+    match_grid: bool,
+
     /// Orientation of files that do not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
     assume_orientation: Option<Orientation>,
@@ -85,6 +95,10 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Output")]
     preview: bool,
 
+    /// Let words of patients' names stand in names of outputs, ledger and log; otherwise each is replaced by "anon".
+    #[arg(long, help_heading = "Output")]
+    with_phi: bool,
+
     /// Append a line for each case and each warning to this file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     log_file: Option<PathBuf>,
@@ -96,9 +110,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     engine: EngineArguments,
 
-    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
+    /// Studies in memory at a time: 1 works on one after the other, 3 reads the next one and writes the last one while
     /// the network runs.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Engine")]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Engine")]
     jobs: u8,
 
     /// Seconds that the network may take for one case.
@@ -137,6 +151,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     let mut find = DiscoverOptions::default();
     find.pattern.clone_from(&arguments.pattern);
     find.select.clone_from(&arguments.select);
+    find.channels.clone_from(&arguments.channels);
+    find.with_phi = arguments.with_phi;
     let cases = batch::discover(&arguments.folder, &arguments.output, pipeline.spec(), &find)?;
     let options = arguments.options();
     if arguments.dry_run {
@@ -179,8 +195,13 @@ impl Arguments {
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
         options.formats = self.format.list();
+        #[cfg(feature = "dicom")]
+        {
+            options.segmentation = self.format.segmentation();
+        }
         options.statistics = self.stats;
         options.preview = self.preview;
+        options.study.match_grid = self.match_grid;
         options.study.assume_orientation = self.assume_orientation;
         options
     }
@@ -204,7 +225,7 @@ fn dry_run(pipeline: &Pipeline, cases: &[Case], options: &BatchOptions) -> Exit 
             Some(_) => ("fails".to_owned(), case.reason.clone()),
             None => match case.probe(&options.study).and_then(|probe| pipeline.plan(&probe.grid)) {
                 Ok(plan) => (output::bytes(plan.peak_bytes), case.reason.clone()),
-                Err(error) => ("fails".to_owned(), error.to_string()),
+                Err(error) => ("fails".to_owned(), case.without_names(&error.to_string())),
             },
         };
         let cells = [case.name.clone(), case.input.display().to_string(), memory, reason];

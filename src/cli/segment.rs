@@ -92,6 +92,10 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Output")]
     fail_on_empty: bool,
 
+    /// Let words of the patient's name stand in the record of the run; otherwise each is replaced by "anon".
+    #[arg(long, help_heading = "Output")]
+    with_phi: bool,
+
     /// Print the record of the run as JSON on stdout.
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -158,6 +162,10 @@ fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> 
 impl Arguments {
     fn outputs(&self) -> OutputPaths {
         let mut outputs = OutputPaths::with_formats(&self.format.list(), self.output.as_deref(), &self.inputs[0]);
+        #[cfg(feature = "dicom")]
+        {
+            outputs.segmentation = self.format.segmentation();
+        }
         outputs.statistics.clone_from(&self.stats);
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);
@@ -173,6 +181,7 @@ impl Arguments {
         options.volume = self.volume;
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
+        options.with_phi = self.with_phi;
         options.series.clone_from(&self.series);
         options.on_gap = self.on_gap.into();
         options

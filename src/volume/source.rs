@@ -73,6 +73,8 @@ pub struct DicomSource {
     pub window: Option<[f64; 2]>,
     /// The stored value of samples outside the image, where the file names one.
     pub padding: Option<i64>,
+    /// Seconds from one volume to the next by the repetition time, where the file gives one.
+    pub time_step: Option<f64>,
     /// The slices along k.
     pub slices: Vec<DicomSlice>,
     /// For slices that were not evenly spaced and were resampled: the k of each on the grid.

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::data_set::DataSet;
 use super::gap;
 use super::instance::{Content, Instance};
+use super::multiframe;
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
 use super::plane::{self, Layout, Plane};
@@ -15,7 +16,7 @@ use super::series::PlaneId;
 use super::stack::Stack;
 use super::tags;
 use crate::error::{Error, Result};
-use crate::formats::{Form, Format, Probe, Sample};
+use crate::formats::{DataType, Form, Format, Probe, Sample};
 use crate::geometry::Grid;
 use crate::limits::{self, Limits};
 use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
@@ -65,7 +66,7 @@ impl Stack {
             form: Form::Planes,
             sform_code: 0,
             qform_code: 0,
-            data_type: format.data_type(),
+            data_type: if self.is_scaled_by_slice(instances) { DataType::Float32 } else { format.data_type() },
             scaling: self.scaling(instances),
             units: ("mm", "unknown"),
             intent: String::new(),
@@ -76,12 +77,17 @@ impl Stack {
         })
     }
 
+    /// True when slope and intercept differ from plane to plane.
+    fn is_scaled_by_slice(&self, instances: &[Instance]) -> bool {
+        let mut planes = self.slices.iter().flatten().filter_map(|id| id.of(instances));
+        let first = planes.next().map(|(plane, _)| plane.rescale);
+        planes.any(|(plane, _)| Some(plane.rescale) != first)
+    }
+
     /// Slope and intercept where all planes have the same and it does something.
     fn scaling(&self, instances: &[Instance]) -> Option<(f64, f64)> {
         let (first, _) = self.first(instances)?;
-        let mut planes = self.slices.iter().flatten().filter_map(|id| id.of(instances));
-        let is_one = planes.all(|(plane, _)| plane.rescale == first.rescale);
-        Some(first.rescale).filter(|&rescale| is_one && rescale != (1.0, 0.0))
+        Some(first.rescale).filter(|&rescale| rescale != (1.0, 0.0) && !self.is_scaled_by_slice(instances))
     }
 
     /// The samples of the volumes `times`, i fastest, after slope and intercept of each plane; each file is read once.
@@ -142,6 +148,7 @@ impl Stack {
             pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
             window: window(&header),
+            time_step: repetition_time(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
                 .map(|(plane, instance)| DicomSlice {
@@ -166,6 +173,13 @@ fn window(header: &DataSet<'_>) -> Option<[f64; 2]> {
     let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
     let half = 0.5 * (width - 1.0);
     (half > 0.0).then_some([center - 0.5 - half, center - 0.5 + half])
+}
+
+/// Seconds from one volume to the next, as far as the repetition time says.
+fn repetition_time(header: &DataSet<'_>) -> Option<f64> {
+    let classic = header.number(tags::REPETITION_TIME).ok().flatten();
+    let ms = classic.or_else(|| multiframe::repetition_time(header))?;
+    (ms > 0.0).then_some(ms / 1000.0)
 }
 
 fn is_one_of_several(instance: &Instance) -> bool {

@@ -44,7 +44,7 @@ impl Triage {
     }
 
     /// True when what is meant is an object that holds labels, and no image.
-    pub(in crate::formats) fn means_labels(&self, options: &ReadOptions) -> bool {
+    pub(crate) fn means_labels(&self, options: &ReadOptions) -> bool {
         let has_images = self.series.iter().any(|row| row.kind.is_image());
         (options.series.is_some() || !has_images) && self.label_row(options).is_ok_and(is_labels)
     }
@@ -116,7 +116,8 @@ impl Triage {
         }
         let mut read = options.clone();
         (read.series, read.images) = (None, None);
-        let (probe, source) = formats::nifti_source(images, &read)?;
+        let opened = formats::open(images, &read)?;
+        let (probe, source) = opened.nifti().ok_or_else(|| Error::internal("a DICOM file was taken for another"))?;
         let message = "a NIfTI file does not say in which frame of reference it is: that the contours belong there is \
                        taken on trust";
         let mut warnings = probe.warnings.clone();

@@ -53,7 +53,6 @@ mod structures;
 mod summary;
 mod tags;
 mod transfer_syntax;
-#[allow(dead_code, reason = "what objects have in common comes before the objects")]
 mod write;
 
 pub use scan::{Triage, Unreadable, scan};
@@ -61,6 +60,6 @@ pub use stored::{StoredSamples, read_stored};
 pub use structures::{Contour, Structure, StructureSet};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
-pub use write::{Pixels, write_captures, write_structures};
+pub use write::{Pixels, SegmentationOptions, SegmentationType, write_captures, write_segmentation, write_structures};
 
 pub(super) use select::{is_dicom, open};

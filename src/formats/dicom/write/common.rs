@@ -99,8 +99,10 @@ impl<'a> NewSeries<'a> {
         let empty = REQUIRED.iter().fold(Object::default(), |object, &attribute| object.empty(attribute));
         let inherited = self.source.attributes.iter().fold(empty, |object, attribute| {
             match INHERITED.iter().find(|inherited| inherited.0 == attribute.tag) {
-                Some(&inherited) => object.bytes(inherited, attribute.value.clone()),
-                None => object,
+                Some(&inherited) if inherited.takes(&attribute.value) => {
+                    object.bytes(inherited, attribute.value.clone())
+                }
+                _ => object,
             }
         });
         let series_number = self.source.series_number.and_then(|n| n.checked_mul(100)?.checked_add(self.kind.number));
@@ -140,6 +142,7 @@ impl<'a> NewSeries<'a> {
     }
 
     /// Identifier of the frame of reference that positions are in.
+    #[allow(dead_code, reason = "for structures")]
     pub(super) fn frame_of_reference(&self) -> &str {
         &self.frame_of_reference
     }
