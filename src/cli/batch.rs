@@ -15,11 +15,11 @@ use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::cancel_on_signal;
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::cancel_on_signal;
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -8,9 +8,9 @@ use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
-use crate::arguments::GapChoice;
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::arguments::GapChoice;
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

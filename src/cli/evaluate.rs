@@ -7,8 +7,8 @@ use unet_vol::Result;
 use unet_vol::batch::{self, CaseReport};
 use unet_vol::evaluate::{EvaluateOptions, Hd95, Scores, SurfaceElement};
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
