@@ -111,7 +111,7 @@ impl Layout {
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;
-        let manifest = segmentation.write(&paths)?;
+        let manifest = segmentation.write_anyway(&paths)?;
         if self == Self::Bids {
             let sidecar = report::bids_sidecar(&manifest, &case.raw_paths())?;
             fs::write_text(&aside(SIDECAR), Overwrite::Replace, &sidecar)?;

@@ -132,6 +132,11 @@ impl Segmentation {
     /// As [`Segmentation::save`], for each file.
     pub fn write(&self, outputs: &OutputPaths) -> Result<Manifest> {
         self.watch.step(Stage::Write, 0, 1)?;
+        self.write_anyway(outputs)
+    }
+
+    /// As [`Segmentation::write`], even when the time is over: in a batch it is that of the next study.
+    pub(super) fn write_anyway(&self, outputs: &OutputPaths) -> Result<Manifest> {
         let start = Instant::now();
         let overwrite = outputs.overwrite;
         let mut manifest = self.manifest();
