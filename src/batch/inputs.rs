@@ -64,6 +64,26 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// A study whose channels are in memory already, in the order of the channels of `spec`; `source` is what a writer of
+    /// its labels needs.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when channels are missing, [`crate::ErrorKind::Malformed`] when the source does not
+    /// say where left and right are and the model tells them apart.
+    pub fn in_memory(channels: Vec<Volume>, source: Source, spec: &ModelSpec) -> Result<Self> {
+        check_count(channels.len(), spec)?;
+        let path = source.path.as_deref().unwrap_or(Path::new("in memory"));
+        check_orientation(path, &source, spec, &StudyOptions::default())?;
+        Ok(Self {
+            channels,
+            source,
+            files: Vec::new(),
+            warnings: Vec::new(),
+            assume_orientation: None,
+            names: Names::default(),
+        })
+    }
+
     /// Reads the files of one study, one per channel of `spec`.
     ///
     /// # Errors

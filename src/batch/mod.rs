@@ -28,7 +28,7 @@ pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};
 pub use layout::Layout;
 pub use ledger::{Entry, LabelVolume, Status};
-pub use one::Segmentation;
+pub use one::{Segmentation, write_labels};
 pub use options::{BatchOptions, BatchProgress, Existing, Shard};
 pub use output_format::OutputFormat;
 pub use outputs::{OutputPaths, default_output};

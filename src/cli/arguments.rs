@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use unet_vol::Result;
 use unet_vol::batch::OutputFormat;
 use unet_vol::formats::OnGap;
 #[cfg(feature = "dicom")]
 use unet_vol::formats::dicom::{SegmentationOptions, SegmentationType};
 use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
-use unet_vol::{Error, Result};
 
 /// Which engine runs the network, and on what.
 #[derive(Debug, Clone, Args)]
@@ -145,19 +145,6 @@ pub(crate) struct ModelArguments {
 
 impl ModelArguments {
     pub(crate) fn open(&self) -> Result<Model> {
-        if Model::bundled_names().contains(&self.model.as_str()) {
-            if self.spec.is_some() {
-                return Err(Error::usage(format!("{} is a bundled model and has its own description", self.model))
-                    .hint("leave --spec out, or name an ONNX file with --model"));
-            }
-            return Model::bundled(&self.model);
-        }
-        let path = PathBuf::from(&self.model);
-        if path.extension().is_none() && !path.exists() {
-            let names = Model::bundled_names().join(", ");
-            return Err(Error::model(format!("there is no bundled model {:?}", self.model))
-                .hint(format!("bundled: {names}; or name an ONNX file")));
-        }
-        Model::open(&path, self.spec.as_deref())
+        Model::named(&self.model, self.spec.as_deref())
     }
 }

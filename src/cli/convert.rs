@@ -8,13 +8,13 @@ use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
-use crate::arguments::GapChoice;
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::arguments::GapChoice;
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume: a file, or a folder of DICOM files.
+    /// The volume: a file, or a folder of DICOM files; or labels as a DICOM structure set.
     input: PathBuf,
 
     /// The new file (.nii or .nii.gz); a folder that exists, or a name that ends in /, takes every series as a file.
@@ -48,6 +48,14 @@ pub(crate) struct Arguments {
     /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there.
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse)]
     on_gap: GapChoice,
+
+    /// The images that a DICOM structure set (RTSTRUCT) was drawn on [default: those in its folder].
+    #[arg(long, value_name = "PATH")]
+    images: Option<PathBuf>,
+
+    /// Only these structures of a DICOM structure set.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    structures: Vec<String>,
 
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
@@ -85,6 +93,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     options.volume = arguments.volume;
     options.series.clone_from(&arguments.series);
     options.on_gap = arguments.on_gap.into();
+    options.images.clone_from(&arguments.images);
+    options.only = (!arguments.structures.is_empty()).then(|| arguments.structures.clone());
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let is_folder =

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use unet_vol::Result;
 use unet_vol::formats::{self, Form, Format, Probe, ReadOptions};
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     #[cfg(feature = "dicom")]
     if arguments.path.is_dir() {
-        return crate::triage::run(&arguments.path, arguments.json, verbosity);
+        return super::triage::run(&arguments.path, arguments.json, verbosity);
     }
     let probe = formats::probe(&arguments.path, &ReadOptions::new())?;
     if arguments.json {

@@ -8,11 +8,11 @@ use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::{Bar, cancel_on_signal};
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::{Bar, cancel_on_signal};
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

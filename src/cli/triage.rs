@@ -6,8 +6,8 @@ use unet_vol::Result;
 use unet_vol::formats::dicom::{SeriesSummary, scan};
 use unet_vol::limits::Limits;
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 pub(crate) fn run(folder: &Path, json: bool, verbosity: Verbosity) -> Result<Exit> {
     let triage = scan(folder, &Limits::default())?;

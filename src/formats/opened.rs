@@ -12,6 +12,8 @@ use super::{LabelStudy, Probe, ReadOptions, Sample, Study, nifti, sniff};
 use crate::error::Error;
 use crate::error::Result;
 use crate::fs;
+#[cfg(feature = "dicom")]
+use crate::volume::Source;
 
 /// A file, or a series of a folder of files, whose headers were read; its voxels come next.
 pub struct Opened(Kind);
@@ -21,6 +23,9 @@ enum Kind {
     /// A row of a scan.
     #[cfg(feature = "dicom")]
     Dicom(Arc<Triage>, Box<SeriesSummary>),
+    /// An object that holds labels and no image.
+    #[cfg(feature = "dicom")]
+    Labels(Box<Triage>),
 }
 
 impl std::fmt::Debug for Opened {
@@ -37,6 +42,9 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     let path = path.as_ref();
     #[cfg(feature = "dicom")]
     if let Some(triage) = scan(path, options)? {
+        if triage.means_labels(options) {
+            return Ok(Opened(Kind::Labels(Box::new(triage))));
+        }
         let row = Box::new(triage.choose(options)?.clone());
         return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
     }
@@ -90,6 +98,8 @@ impl Opened {
             Kind::Nifti(file) => Ok(file.probe()),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.probe_row(row),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(triage)),
         }
     }
 
@@ -102,6 +112,8 @@ impl Opened {
             Kind::Nifti(file) => file.study(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -117,6 +129,8 @@ impl Opened {
             Kind::Nifti(file) => file.studies(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_all_of_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -128,9 +142,33 @@ impl Opened {
         match self.0 {
             Kind::Nifti(file) => file.labels(options),
             #[cfg(feature = "dicom")]
-            Kind::Dicom(triage, _) => {
-                Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path))
-            }
+            Kind::Dicom(triage, _) => triage.read_labels(options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => triage.read_labels(options),
         }
     }
+
+    /// True for a DICOM object that holds labels and no image: only [`Opened::read_labels`] reads it.
+    #[must_use]
+    pub fn holds_labels(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "dicom")]
+            Kind::Labels(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Header of a NIfTI file and what a writer needs of it.
+    #[cfg(feature = "dicom")]
+    pub(super) fn nifti(&self) -> Option<(Probe, Source)> {
+        match &self.0 {
+            Kind::Nifti(file) => Some((file.probe(), file.source())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "dicom")]
+fn no_image(triage: &Triage) -> Error {
+    Error::unsupported("this DICOM object holds labels and no image").at(&triage.path)
 }

@@ -18,6 +18,7 @@ mod working;
 pub use plan::{Plan, StageBytes};
 pub use probabilities::{Probabilities, ProbabilitiesOnGrid};
 pub use progress::{Cancel, Progress, ProgressCallback, Stage};
+pub use stitch::{Slab, Stitcher};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -181,8 +182,9 @@ pub struct Origin {
     pub sha256: Option<String>,
 }
 
-/// A model, an engine and settings, ready for any number of studies. Immutable and shareable between threads.
-#[derive(Debug)]
+/// A model, an engine and settings, ready for any number of studies. Immutable and shareable between threads; a clone
+/// shares engine and threads.
+#[derive(Debug, Clone)]
 pub struct Pipeline {
     spec: ModelSpec,
     origin: Origin,
@@ -271,6 +273,20 @@ impl Pipeline {
         check_network(&spec, settings.tiling.as_ref().unwrap_or(&spec.tiling), &network, predictor.as_ref())?;
         let keep = KeepLabels::new(&settings.keep_labels, &spec.table()?)?;
         Ok(Self { spec, origin, predictor, settings, network, model_bytes: 0, keep, pool, notes: Vec::new() })
+    }
+
+    /// The same pipeline, stopped by another switch: for one run of several that share an engine.
+    #[must_use]
+    pub fn with_cancel(mut self, cancel: Cancel) -> Self {
+        self.settings.watch.cancel = cancel;
+        self
+    }
+
+    /// The same pipeline, reporting to another callback.
+    #[must_use]
+    pub fn with_progress(mut self, callback: ProgressCallback) -> Self {
+        self.settings.watch.callback = Some(callback);
+        self
     }
 
     /// What the model expects and means.

@@ -8,14 +8,15 @@ mod batch_studies;
 mod brain;
 mod cli;
 mod components;
+mod damage;
 #[cfg(feature = "dicom")]
 mod convert;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
-mod dicom_damage;
-#[cfg(feature = "dicom")]
 mod dicom_made;
+#[cfg(feature = "dicom")]
+mod dicom_structures;
 #[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]

@@ -147,6 +147,7 @@ impl Stack {
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
+            window: window(&header),
             time_step: repetition_time(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
@@ -164,6 +165,14 @@ impl Stack {
             attributes,
         })
     }
+}
+
+/// The first window (PS3.3, C.11.2.1.2.1) as the values that become black and white.
+fn window(header: &DataSet<'_>) -> Option<[f64; 2]> {
+    let first = |tag| header.number(tag).ok().flatten();
+    let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
+    let half = 0.5 * (width - 1.0);
+    (half > 0.0).then_some([center - 0.5 - half, center - 0.5 + half])
 }
 
 /// Seconds from one volume to the next, as far as the repetition time says.
