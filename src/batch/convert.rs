@@ -6,12 +6,12 @@ use super::inputs::stem;
 #[cfg(feature = "dicom")]
 use super::series;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, DataType, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions};
+use crate::formats::{self, DataType, LabelStudy, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, GridRule, Orientation};
 use crate::report::Certificate;
 use crate::resample::{Border, Method, ResampleOptions, resample};
-use crate::volume::Volume;
+use crate::volume::{LabelMap, Volume};
 
 /// What [`convert`] changes.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +37,10 @@ pub struct ConvertOptions {
     pub on_gap: OnGap,
     /// What is done about axes that are not perpendicular.
     pub on_tilt: OnTilt,
+    /// The images that a DICOM structure set was drawn on.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Whether an existing output is replaced.
     pub overwrite: Overwrite,
 }
@@ -73,6 +77,8 @@ impl ConvertOptions {
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
             .with_input_spacing(self.input_spacing)
+            .with_images(self.images.clone())
+            .with_only(self.only.clone())
     }
 }
 
@@ -116,6 +122,8 @@ fn volumes(input: &Path, options: &ConvertOptions) -> Result<Vec<(String, Result
     #[cfg(feature = "dicom")]
     if options.series.is_none()
         && let Some(triage) = formats::scan(input, &read)?
+        && !triage.means_labels(&read)
+        && triage.dicom_files > 0
     {
         let triage = std::sync::Arc::new(triage);
         let rows = triage.series.iter().filter(|row| series::is_selectable(row));
@@ -129,6 +137,9 @@ fn volumes(input: &Path, options: &ConvertOptions) -> Result<Vec<(String, Result
 }
 
 fn rewrite(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Converted> {
+    if input.holds_labels() {
+        return rewrite_labels(input.read_labels(&options.read())?, output, options);
+    }
     let probe = input.probe()?;
     let stored = probe.data_type;
     // Integers of more than 24 bits and doubles would lose digits as f32.
@@ -163,13 +174,29 @@ fn rewrite(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Con
         warnings.push(Warning::new("straightened", message));
     }
     let read = ReadOptions::new().with_assume_orientation(options.assume_orientation);
-    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(&grid, &p.grid));
-    let certificate = certificate.map_err(|error| {
-        // The failed output goes; that it cannot be removed would hide the reason.
+    Ok(Converted { path: output.to_owned(), certificate: certified(&grid, output, &read)?, warnings })
+}
+
+/// Rewrites the labels of a DICOM object.
+fn rewrite_labels(study: LabelStudy, output: &Path, options: &ConvertOptions) -> Result<Converted> {
+    if options.spacing.is_some() || options.data_type.is_some() {
+        let message = "labels keep their spacing and are written as uint8 or uint16";
+        return Err(Error::usage(message).hint("leave --spacing and --dtype out"));
+    }
+    let labels = LabelMap::new(oriented(study.labels.ids, options.orientation), study.labels.table);
+    formats::write_labels(output, &labels, &study.source, options.overwrite)?;
+    let certificate = certified(labels.grid(), output, &ReadOptions::new())?;
+    Ok(Converted { path: output.to_owned(), certificate, warnings: study.warnings })
+}
+
+/// Proof that `output` lies where it should; one that does not is removed.
+fn certified(grid: &Grid, output: &Path, read: &ReadOptions) -> Result<Certificate> {
+    let certificate = formats::probe(output, read).and_then(|probe| Certificate::check(grid, &probe.grid));
+    certificate.map_err(|error| {
+        // That the failed output cannot be removed would hide the reason.
         let _ = fs::remove(output);
         error.at(output)
-    })?;
-    Ok(Converted { path: output.to_owned(), certificate, warnings })
+    })
 }
 
 /// Changes the volumes, writes them and says where they are.

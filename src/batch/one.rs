@@ -66,7 +66,10 @@ impl Pipeline {
     pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
         self.install(|| {
             let outcome = self.segment(&inputs.channels)?;
-            let statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            let mut statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            for label in statistics.labels.iter_mut().filter(|label| label.voxels > 0) {
+                label.confidence = outcome.confidence.get(&label.id).copied();
+            }
             Ok(Segmentation {
                 inputs,
                 outcome,

@@ -101,17 +101,16 @@ impl OutputPaths {
             fs::check_output(path, self.overwrite)?;
             seen.push(path);
         }
-        Ok(())
+        match &self.secondary_capture {
+            Some(folder) => fs::check_folder_output(folder, self.overwrite, formats::CAPTURE),
+            None => Ok(()),
+        }
     }
 
     /// Refuses forms that are not written, and DICOM objects where the input is not DICOM.
     fn check_forms(&self, input: Option<&Path>) -> Result<()> {
         if self.first().is_none() {
             return Err(Error::usage("no form of labels is asked for").hint("name one with --format"));
-        }
-        if self.rtstruct.is_some() || self.secondary_capture.is_some() {
-            return Err(Error::unsupported("DICOM structures and pictures are not written by this version")
-                .hint("use --format nifti or dicom-seg"));
         }
         let derived = [&self.dicom_seg, &self.rtstruct, &self.secondary_capture];
         let is_derived = derived.into_iter().any(Option::is_some);

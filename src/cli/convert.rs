@@ -14,7 +14,7 @@ use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume: a file, or a folder of DICOM files.
+    /// The volume: a file, or a folder of DICOM files; or labels as a DICOM structure set.
     input: PathBuf,
 
     /// The new file (.nii or .nii.gz); a folder that exists, or a name that ends in /, takes every series as a file.
@@ -56,6 +56,13 @@ pub(crate) struct Arguments {
     /// Spacing in mm of pictures (PNG, JPEG, TIFF) along columns, rows and slices.
     #[arg(long, value_name = "X,Y[,Z]")]
     input_spacing: Option<Spacing>,
+    /// The images that a DICOM structure set (RTSTRUCT) was drawn on [default: those in its folder].
+    #[arg(long, value_name = "PATH")]
+    images: Option<PathBuf>,
+
+    /// Only these structures of a DICOM structure set.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    structures: Vec<String>,
 
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
@@ -104,6 +111,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         TiltChoice::Keep => OnTilt::Keep,
         TiltChoice::Resample => OnTilt::Resample,
     };
+    options.images.clone_from(&arguments.images);
+    options.only = (!arguments.structures.is_empty()).then(|| arguments.structures.clone());
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let is_folder =

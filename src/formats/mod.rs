@@ -65,6 +65,10 @@ pub struct ReadOptions {
     pub invert_monochrome1: bool,
     /// Spacing in mm along i, j, k of pictures, which do not state one.
     pub input_spacing: Option<[f64; 3]>,
+    /// The images that a DICOM structure set was drawn on; by default they are looked for in its folder.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, upper and lower case alike, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -115,6 +119,20 @@ impl ReadOptions {
     #[must_use]
     pub fn with_input_spacing(mut self, spacing: Option<[f64; 3]>) -> Self {
         self.input_spacing = spacing;
+        self
+    }
+
+    /// Sets [`ReadOptions::images`].
+    #[must_use]
+    pub fn with_images(mut self, images: Option<PathBuf>) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// Sets [`ReadOptions::only`].
+    #[must_use]
+    pub fn with_only(mut self, only: Option<Vec<String>>) -> Self {
+        self.only = only;
         self
     }
 
@@ -298,13 +316,21 @@ pub fn read_all_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> 
     open(path, options)?.read_all_as(options)
 }
 
-/// Reads label ids, exactly, with their names where a header extension has them.
+/// Reads label ids, exactly, with their names where the file has them: a NIfTI file, or a DICOM structure set with the
+/// images that it was drawn on.
 ///
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
+    #[cfg(feature = "dicom")]
+    if let Some(triage) = opened::scan(path.as_ref(), options)? {
+        return triage.read_labels(options);
+    }
     open(path, options)?.read_labels(options)
 }
+
+/// What the names of the files of a folder of secondary captures begin with.
+pub(crate) const CAPTURE: &str = "capture_";
 
 /// Why there is no DICOM object for a source of another format.
 pub(crate) fn not_dicom() -> Error {

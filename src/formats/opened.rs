@@ -7,20 +7,26 @@ use std::sync::Arc;
 
 #[cfg(feature = "dicom")]
 use super::dicom::{self, SeriesSummary, Triage};
+use super::nifti::{Nifti, header_of};
 use super::pictures::{self, Pictures};
-use super::{LabelStudy, Probe, ReadOptions, Sample, Study, nifti, sniff};
+use super::{LabelStudy, Probe, ReadOptions, Sample, Study, sniff};
 use crate::error::{Error, Result};
 use crate::fs;
+#[cfg(feature = "dicom")]
+use crate::volume::Source;
 
 /// A file, or a series of a folder of files, whose headers were read; its voxels come next.
 pub struct Opened(Kind);
 
 enum Kind {
-    Nifti(Box<nifti::Nifti>),
+    Nifti(Box<Nifti>),
     Pictures(Box<Pictures>),
     /// A row of a scan.
     #[cfg(feature = "dicom")]
     Dicom(Arc<Triage>, Box<SeriesSummary>),
+    /// An object that holds labels and no image.
+    #[cfg(feature = "dicom")]
+    Labels(Box<Triage>),
 }
 
 impl std::fmt::Debug for Opened {
@@ -42,10 +48,13 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     #[cfg(feature = "dicom")]
     if let Some(triage) = scan(path, options)? {
         own_spacing(path, options)?;
+        if triage.means_labels(options) {
+            return Ok(Opened(Kind::Labels(Box::new(triage))));
+        }
         let row = Box::new(triage.choose(options)?.clone());
         return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
     }
-    let (header_path, voxel_file) = nifti::header_of(path);
+    let (header_path, voxel_file) = header_of(path);
     let mut content = fs::content(&header_path)?;
     let mut head = Vec::new();
     (&mut content.reader)
@@ -57,7 +66,7 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     }
     sniff::check_foreign(&head, &header_path)?;
     own_spacing(path, options)?;
-    let file = nifti::Nifti::open(&header_path, voxel_file, head, content, options)?;
+    let file = Nifti::open(&header_path, voxel_file, head, content, options)?;
     Ok(Opened(Kind::Nifti(Box::new(file))))
 }
 
@@ -119,6 +128,8 @@ impl Opened {
             Kind::Pictures(pictures) => pictures.probe(&ReadOptions::new()),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.probe_row(row),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(triage)),
         }
     }
 
@@ -132,6 +143,8 @@ impl Opened {
             Kind::Pictures(pictures) => pictures.study(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -148,6 +161,8 @@ impl Opened {
             Kind::Pictures(pictures) => Ok(vec![pictures.study(options)?]),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_all_of_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -160,9 +175,33 @@ impl Opened {
             Kind::Nifti(file) => file.labels(options),
             Kind::Pictures(pictures) => pictures.labels(options),
             #[cfg(feature = "dicom")]
-            Kind::Dicom(triage, _) => {
-                Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path))
-            }
+            Kind::Dicom(triage, _) => triage.read_labels(options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => triage.read_labels(options),
         }
     }
+
+    /// True for a DICOM object that holds labels and no image: only [`Opened::read_labels`] reads it.
+    #[must_use]
+    pub fn holds_labels(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "dicom")]
+            Kind::Labels(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Header of a NIfTI file and what a writer needs of it.
+    #[cfg(feature = "dicom")]
+    pub(super) fn nifti(&self) -> Option<(Probe, Source)> {
+        match &self.0 {
+            Kind::Nifti(file) => Some((file.probe(), file.source())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "dicom")]
+fn no_image(triage: &Triage) -> Error {
+    Error::unsupported("this DICOM object holds labels and no image").at(&triage.path)
 }

@@ -11,5 +11,5 @@ pub use certificate::Certificate;
 pub use manifest::{
     FileRecord, GridRecord, Manifest, ModelRecord, StageSeconds, VolumeRecord, to_json, volume_sums, write_text,
 };
-pub use preview::{Convention, PreviewOptions, preview, write_preview};
+pub use preview::{CaptureOptions, Captures, Convention, PreviewOptions, RgbPicture, preview, write_preview};
 pub use table::{color_table, csv, quoted};

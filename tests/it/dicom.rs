@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use unet_vol::formats::ReadOptions;
-use unet_vol::formats::dicom::{self, Triage};
+use unet_vol::formats::dicom::{self, SeriesKind, SeriesSummary, Triage};
 use unet_vol::limits::Limits;
 
 use crate::support::shared;
@@ -54,9 +54,10 @@ struct Found {
     mean: f64,
 }
 
-/// The readable volumes of a path.
-fn volumes(triage: &Triage) -> Vec<Result<Found, String>> {
-    let readable = triage.series.iter().filter(|row| row.refusal.is_none());
+/// The readable volumes of a path, radiographs or all others.
+fn volumes(triage: &Triage, radiographs: bool) -> Vec<Result<Found, String>> {
+    let is_meant = |row: &&SeriesSummary| (row.kind == SeriesKind::Radiograph) == radiographs;
+    let readable = triage.series.iter().filter(|row| row.refusal.is_none()).filter(is_meant);
     readable
         .map(|row| {
             let options = ReadOptions::new().with_series(Some(row.number.to_string()));
@@ -88,7 +89,7 @@ fn check(root: &Path, case: &Value) -> Result<(), String> {
     }
     let mut found = Vec::new();
     let mut failed = Vec::new();
-    for volume in volumes(&triage) {
+    for volume in volumes(&triage, false) {
         match volume {
             Ok(volume) => found.push(volume),
             Err(why) => failed.push(why),
@@ -119,7 +120,9 @@ fn check(root: &Path, case: &Value) -> Result<(), String> {
     let is_radiograph = outcome.starts_with("pixels only") && ["CR", "DX"].contains(&modality);
     if is_radiograph {
         let pixels = floats(&case["pixels"]["shape"]);
-        let Some(slice) = found.pop() else { return Err(format!("a radiograph is no slice: {refusals:?}")) };
+        let Some(Ok(slice)) = volumes(&triage, true).pop() else {
+            return Err(format!("a radiograph is no slice: {refusals:?}"));
+        };
         if slice.shape.iter().map(|&n| n as f64).ne([pixels[1], pixels[0], 1.0]) {
             return Err(format!("a radiograph of {:?} voxels", slice.shape));
         }

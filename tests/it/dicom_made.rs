@@ -415,7 +415,7 @@ fn radiographs_are_a_slice_each_with_a_note_on_their_spacing() {
 
     let study = read(1, ReadOptions::new());
     assert!(study.source.oriented);
-    assert_eq!(study.volume.grid().orientation().to_string(), "LIA");
+    assert_eq!(study.volume.grid().orientation().to_string(), "LIP");
     assert_eq!(study.volume.grid().spacing(), [0.4, 0.5, 1.0]);
     assert_eq!(study.volume.grid().index_to_world([2.5, 1.5, 0.0]), [0.0, 0.0, 0.0]);
     assert_eq!(read(2, ReadOptions::new()).warnings[0].code, "no-spacing");

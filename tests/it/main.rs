@@ -16,12 +16,15 @@ mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
+mod dicom_structures;
+#[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;
 mod evaluate;
 mod foreign;
 mod graph;
+mod hippocampus;
 mod intensity;
 mod memory;
 mod networks;

@@ -69,6 +69,8 @@ def check_volumes(case, images):
         mm = distance(image.shape, image.affine, np.array(wanted["affine_ras"]))
         assert mm < 1e-3, f"corners are {mm} mm off"
         left.remove(image)
+    if case["path"].startswith("dicomdir"):
+        left = [image for image in left if image.shape[2] > 1]  # radiographs are a slice each
     assert not left, f"{len(left)} volumes more than expected"
 
 

@@ -157,6 +157,7 @@ impl Stack {
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
             monochrome1: first.format.is_some_and(|format| format.low_is_bright),
+            window: window(&header),
             time_step: repetition_time(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
@@ -174,6 +175,14 @@ impl Stack {
             attributes,
         })
     }
+}
+
+/// The first window (PS3.3, C.11.2.1.2.1) as the values that become black and white.
+fn window(header: &DataSet<'_>) -> Option<[f64; 2]> {
+    let first = |tag| header.number(tag).ok().flatten();
+    let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
+    let half = 0.5 * (width - 1.0);
+    (half > 0.0).then_some([center - 0.5 - half, center - 0.5 + half])
 }
 
 /// Seconds from one volume to the next, as far as the repetition time says.

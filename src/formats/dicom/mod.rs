@@ -60,12 +60,14 @@
 
 mod assemble;
 mod codecs;
+mod contours;
 mod data_set;
 mod decimal;
 mod encoding;
 mod gap;
 mod instance;
 mod jpeg;
+mod labels;
 mod mosaic;
 mod multiframe;
 mod part10;
@@ -78,6 +80,7 @@ mod select;
 mod series;
 mod stack;
 mod stored;
+mod structures;
 mod summary;
 mod tags;
 mod transfer_syntax;
@@ -85,9 +88,10 @@ mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
+pub use structures::{Contour, Structure, StructureSet};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
-pub use write::{SegmentationOptions, SegmentationType, write_segmentation};
+pub use write::{Pixels, SegmentationOptions, SegmentationType, write_captures, write_segmentation, write_structures};
 
 pub(super) use jpeg::{picture as jpeg_samples, size as jpeg_size};
 pub(super) use select::{is_dicom, open};

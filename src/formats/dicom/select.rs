@@ -108,7 +108,7 @@ impl Triage {
         }
     }
 
-    fn named(&self, series: &str) -> Result<Vec<&SeriesSummary>> {
+    pub(super) fn named(&self, series: &str) -> Result<Vec<&SeriesSummary>> {
         let with = |matches: &dyn Fn(&SeriesSummary) -> bool| -> Vec<&SeriesSummary> {
             self.series.iter().filter(|row| matches(row)).collect()
         };

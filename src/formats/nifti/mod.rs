@@ -19,6 +19,8 @@ use self::samples::{LabelIds, Scaled, Unscaled};
 use super::{LabelStudy, Probe, ReadOptions, Study};
 use crate::error::{Error, Result};
 use crate::fs::Content;
+#[cfg(feature = "dicom")]
+use crate::volume::Source;
 use crate::volume::{LabelMap, Volume};
 
 pub use samples::Sample;
@@ -50,6 +52,11 @@ impl Nifti {
 
     pub(super) fn probe(&self) -> Probe {
         self.0.probe()
+    }
+
+    #[cfg(feature = "dicom")]
+    pub(super) fn source(&self) -> Source {
+        self.0.source()
     }
 
     pub(super) fn study<T: Sample>(self, options: &ReadOptions) -> Result<Study<T>> {
