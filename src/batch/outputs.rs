@@ -190,7 +190,7 @@ mod tests {
         assert!(paths.check(&[at("a.nii.gz")]).is_err());
         paths.brain_mask = Some(at("a.nii.gz"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
-        paths.brain_mask = Some(at("a.png"));
+        paths.brain_mask = Some(at("a.jpg"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
     }
 }

@@ -144,9 +144,7 @@ mod tests {
             (b"BZh91AY", "bzip2"),
             (b"\xfd7zXZ\0\0", "xz"),
             (b"\x28\xb5\x2f\xfd\0", "Zstandard"),
-            (b"\x89PNG\r\n\x1a\n\0", "PNG"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
-            (b"II*\0", "TIFF"),
         ] {
             let error = check_foreign(bytes, Path::new("x")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{word}");

@@ -258,8 +258,8 @@ impl Grid {
     /// The smallest grid with perpendicular axes that holds all voxels of a sheared one.
     ///
     /// Two axes stay, with their voxels; the third is made perpendicular to them, and steps over as much of the world as
-    /// one of its steps did along that direction. It is k where that shears against i and j, as it does in tilted stacks
-    /// of slices: then value (i', j') of slice k is that of the slice's own plane at `i' - k (S . X) / d_i` and
+    /// one of its steps did along that direction. It is the axis that shears against both others, or k where k shears
+    /// against one of them, as it does in tilted stacks of slices: then value (i', j') of slice k is that of the slice's own plane at `i' - k (S . X) / d_i` and
     /// `j' - k (S . Y) / d_j`, where S is the step from slice to slice, X and Y are unit vectors along i and j.
     ///
     /// # Errors
@@ -350,10 +350,13 @@ mod tests {
         assert_eq!(straight.shape(), [6, 6, 5]);
         assert_eq!(straight.spacing(), [2.0, 3.0, 4.0]);
         assert_eq!(straight.index_to_world([0.0; 3]), [10.0, 26.0, 0.0]);
-        // The same with the slices along another axis.
+        // Slices along any axis are found where they step along both others.
+        let rows = [[-2.0, 0.0, 0.8, 10.0], [0.0, -3.0, 1.5, 20.0], [0.0, 0.0, 4.0, 0.0]];
+        let tilted = Grid::new([6, 4, 5], Affine::from_rows(rows).unwrap()).unwrap();
         let map = tilted.orientation().to("SRP".parse().unwrap());
         let turned = tilted.mapped(map).straightened().unwrap();
-        assert!(turned.corner_distance_mm(&straight.mapped(map)) < 1e-9);
+        assert_eq!(turned.shape()[0], 5);
+        assert!((turned.spacing()[0] - 4.0).abs() < 1e-9);
         assert!(!grid().straightened().unwrap().is_sheared());
         for corner in grid().corners() {
             let index = grid().straightened().unwrap().world_to_index(grid().index_to_world(corner));
