@@ -76,7 +76,7 @@ fn segmentations_of_other_programs_are_label_volumes_or_refused_with_the_reason(
                 found.dedup();
                 assert_eq!(found, ids, "{name}");
                 assert!(ids.iter().all(|&id| study.labels.table.get(id).is_some()), "{name}");
-                assert_eq!(study.probe.format, Format::DicomSegmentation);
+                assert_eq!(study.probe.format, Format::Dicom);
             }
             (Err(reason), Err(error)) => assert!(error.to_string().contains(reason), "{name}: {error}"),
             (_, read) => panic!("{name}: {:?}", read.map(|study| study.labels.grid().shape())),
@@ -130,7 +130,7 @@ fn what_is_written_is_read_back_with_ids_names_colors_and_place() {
             assert_eq!(read.labels.table.name(600), "label 600");
             assert!(read.labels.table.rgb(17).into_iter().zip([17, 100, 200]).all(|(a, b)| a.abs_diff(b) <= 1));
             for (a, b) in [(&path, &nifti), (&nifti, &path)] {
-                let report = batch::evaluate_files(a, b, &EvaluateOptions::default()).unwrap();
+                let (report, _) = batch::evaluate_files(a, b, &EvaluateOptions::default(), None).unwrap();
                 assert_eq!(report.mean.dice, Some(1.0));
             }
             let converted = out.path().join("converted.nii.gz");
@@ -172,7 +172,7 @@ fn labels_are_no_intensities_and_other_sources_make_no_object() {
     write_segmentation(&path, &labels, &study.source, &options(SegmentationType::Binary, false)).unwrap();
     let error = refused(&path);
     assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert!(error.to_string().contains("labels, no intensities"), "{error}");
+    assert!(error.to_string().contains("holds labels and no image"), "{error}");
     formats::write_labels(&nifti, &labels, &study.source, Overwrite::Refuse).unwrap();
     let source = formats::read(&nifti, &ReadOptions::new()).unwrap().source;
     let made = out.path().join("b.dcm");

@@ -9,7 +9,7 @@
 //! Slices without a frame are background; the grid reaches from the first slice that has a frame to the last.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -18,19 +18,17 @@ use super::data_set::DataSet;
 use super::lattice::{Lattice, lattice};
 use super::multiframe;
 use super::part10::DicomFile;
-use super::scan::Triage;
 use super::segment_frames::{SegmentFormat, SegmentFrames};
-use super::summary::SeriesKind;
 use super::tags;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{DataType, Form, Format, LabelStudy, Probe, ReadOptions};
+use crate::formats::{DataType, Form, Format, LabelStudy, Probe};
 use crate::geometry::Grid;
 use crate::limits::{self, Limits};
 use crate::volume::{Label, LabelMap, LabelTable, Source, SourceKind, TermCode, Volume, default_rgb};
 
 /// What the header of a segmentation says.
 #[derive(Debug)]
-pub(in crate::formats) struct Segmentation {
+pub(super) struct Segmentation {
     path: PathBuf,
     format: SegmentFormat,
     kind: Kind,
@@ -51,38 +49,16 @@ enum Kind {
     Labels(Option<u16>),
 }
 
-impl Triage {
-    /// The segmentation that is meant: the one that [`ReadOptions::series`] names, or the only one where nothing else is;
-    /// `None` when images are meant.
+impl Segmentation {
+    /// Reads the header of a file.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Usage`] when several are meant; [`crate::ErrorKind::Malformed`] and
-    /// [`crate::ErrorKind::Unsupported`] when it is no label volume, with the reason.
-    pub(in crate::formats) fn segmentation(&self, options: &ReadOptions) -> Result<Option<Segmentation>> {
-        let rows = match &options.series {
-            Some(series) => self.named(series.trim())?,
-            None if self.series.iter().any(|row| row.kind.is_image()) => return Ok(None),
-            None => self.series.iter().collect(),
-        };
-        let rows: Vec<_> = rows.into_iter().filter(|row| row.kind == SeriesKind::Segmentation).collect();
-        let is_meant = |uid: &str| rows.iter().any(|row| row.series_uid == uid);
-        let segmentations = self.instances.iter().filter(|instance| instance.is_segmentation());
-        let found: Vec<_> = segmentations.filter(|instance| is_meant(&instance.series)).collect();
-        match found.as_slice() {
-            [] => Ok(None),
-            [instance] => {
-                let file = DicomFile::open(&instance.path, &options.limits)?;
-                let file = file.ok_or_else(|| Error::malformed("the file changed").at(&instance.path))?;
-                Segmentation::of(&file).map(Some).map_err(|message| Error::unsupported(message).at(&instance.path))
-            }
-            several => Err(Error::usage(format!("{} segmentations are here, one is wanted", several.len()))
-                .at(&self.path)
-                .hint("name the file of one")),
-        }
+    /// [`crate::ErrorKind::Unsupported`] when it is no label volume, with the reason; what the reader refuses.
+    pub(super) fn open(path: &Path, limits: &Limits) -> Result<Self> {
+        let file = DicomFile::open(path, limits)?.ok_or_else(|| Error::malformed("this is no DICOM file").at(path))?;
+        Self::of(&file).map_err(|message| Error::unsupported(message).at(path))
     }
-}
 
-impl Segmentation {
     /// An error says why it is no label volume.
     fn of(file: &DicomFile) -> std::result::Result<Self, String> {
         let parsed = file.parse();
@@ -142,13 +118,13 @@ impl Segmentation {
     }
 
     /// What the header says.
-    pub(in crate::formats) fn probe(&self) -> Probe {
+    pub(super) fn probe(&self) -> Probe {
         let ids = self.table.labels().iter().map(|label| label.id);
         let is_wide = ids.max().is_some_and(|id| id > u16::from(u8::MAX));
         Probe {
             path: self.path.clone(),
             voxel_file: None,
-            format: Format::DicomSegmentation,
+            format: Format::Dicom,
             gzip: false,
             big_endian: self.big_endian,
             shape: self.grid.shape().iter().map(|&n| n as u64).collect(),
@@ -163,7 +139,6 @@ impl Segmentation {
             intent_name: String::new(),
             description: self.description.clone(),
             extensions: Vec::new(),
-            labels: self.table.clone(),
             warnings: self.warnings.clone(),
         }
     }
@@ -173,7 +148,7 @@ impl Segmentation {
     /// # Errors
     /// [`crate::ErrorKind::Malformed`] when samples are missing or damaged; [`crate::ErrorKind::Unsupported`] when
     /// segments overlap; [`crate::ErrorKind::Limit`] when there are more than the limits allow.
-    pub(in crate::formats) fn labels(&self, limits: &Limits) -> Result<LabelStudy> {
+    pub(super) fn labels(&self, limits: &Limits) -> Result<LabelStudy> {
         let ids = self.ids(limits).map_err(|e| e.at(&self.path))?;
         Ok(LabelStudy {
             labels: LabelMap::new(Volume::new(self.grid, ids)?, self.table.clone()),

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Warning};
 use crate::formats::{Form, Format, Probe, ReadOptions};
 use crate::fs::{self, Content};
 use crate::limits::{self, Limits};
-use crate::volume::{LabelTable, NiftiSource, Source, SourceKind};
+use crate::volume::{NiftiSource, Source, SourceKind};
 
 /// Bytes that are inflated and converted at a time; a multiple of every sample size.
 const CHUNK: usize = 256 << 10;
@@ -112,7 +112,6 @@ impl Input {
             intent_name: self.header.intent_name(),
             description: self.header.description(),
             extensions: self.extensions.iter().map(|(code, content)| (*code, content.len())).collect(),
-            labels: LabelTable::default(),
             warnings,
         }
     }
