@@ -22,7 +22,10 @@ pub(super) fn working_grid(spec: &ModelSpec, source: &Grid) -> Result<Grid> {
     if let (true, Some(shape), Some(spacing)) = (grid.world_aligned, shape, spacing) {
         return source.conformed(shape, spacing, target);
     }
-    let oriented = source.mapped(native.to(target));
+    // Networks expect perpendicular axes.
+    let straight =
+        if source.is_sheared() && (shape.is_some() || spacing.is_some()) { source.straightened()? } else { *source };
+    let oriented = straight.mapped(native.to(target));
     match (shape, spacing) {
         (Some(shape), Some(spacing)) => oriented.laid(spacing, shape, grid.rule),
         (Some(shape), None) => oriented.resized(shape, grid.rule),

@@ -165,6 +165,12 @@ impl Layout {
         [0, 1, 2].map(|axis| self.axes[axis].output)
     }
 
+    /// The volume axis behind each spatial axis of the tensor, fastest first; the slice axis is last.
+    #[must_use]
+    pub fn order(&self) -> [usize; 3] {
+        self.order
+    }
+
     /// Shape of the input tensor: `[batch, channels, k, j, i]`, or `[batch, channels * slices, height, width]` where
     /// the channel is slower than the neighboring slice.
     #[must_use]
