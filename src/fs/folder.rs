@@ -115,7 +115,7 @@ mod tests {
         let path = folder.path().join("out");
         let write = |overwrite, name: &str| {
             write_folder(&path, overwrite, "a_", |folder| {
-                super::super::write_text(&folder.join(name), Overwrite::Refuse, "x")
+                crate::fs::write_text(&folder.join(name), Overwrite::Refuse, "x")
             })
         };
         write(Overwrite::Replace, "a_1").unwrap();
