@@ -131,14 +131,15 @@ impl OutputPaths {
 
     fn all(&self) -> impl Iterator<Item = (&Path, &'static [&'static str])> {
         const VOLUME: &[&str] = &[".nii.gz", ".nii"];
+        const LABELS: &[&str] = &[".nii.gz", ".nii", ".tif", ".tiff", ".png"];
         let paths: [(&Option<PathBuf>, &'static [&'static str]); 9] = [
-            (&self.labels, VOLUME),
+            (&self.labels, LABELS),
             (&self.dicom_seg, &[".dcm"]),
             (&self.rtstruct, &[".dcm"]),
             (&self.statistics, &[".csv", ".json"]),
             (&self.manifest, &[".json"]),
             (&self.preview, &[".png"]),
-            (&self.brain_mask, VOLUME),
+            (&self.brain_mask, LABELS),
             (&self.lut, &[".txt", ".lut", ".ctbl"]),
             (&self.probabilities, VOLUME),
         ];
@@ -146,11 +147,18 @@ impl OutputPaths {
     }
 }
 
-/// `<stem>_seg.nii.gz` beside the first input.
+/// `<stem>_seg.nii.gz` beside the first input; for a picture a picture, `<stem>_seg.tif` or, where it has one slice by its
+/// format, `<stem>_seg.png`.
 #[must_use]
 pub fn default_output(input: &Path) -> PathBuf {
+    let kind = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let suffix = match kind.as_str() {
+        "png" | "jpg" | "jpeg" => "_seg.png",
+        "tif" | "tiff" => "_seg.tif",
+        _ => "_seg.nii.gz",
+    };
     let mut name = stem(input).into_os_string();
-    name.push("_seg.nii.gz");
+    name.push(suffix);
     input.with_file_name(name)
 }
 
@@ -169,6 +177,7 @@ mod tests {
     #[test]
     fn default_names() {
         assert_eq!(default_output(Path::new("a/t1.nii.gz")), Path::new("a/t1_seg.nii.gz"));
+        assert_eq!(default_output(Path::new("a/cells.TIF")), Path::new("a/cells_seg.tif"));
         assert_eq!(of_class(Path::new("a/p.nii"), 12), Path::new("a/p_12.nii"));
     }
 
@@ -181,7 +190,7 @@ mod tests {
         assert!(paths.check(&[at("a.nii.gz")]).is_err());
         paths.brain_mask = Some(at("a.nii.gz"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
-        paths.brain_mask = Some(at("a.png"));
+        paths.brain_mask = Some(at("a.jpg"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
     }
 }

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::batch::{self, ConvertOptions, Converted};
+use unet_vol::batch::{self, ConvertOptions, Converted, OnTilt};
 use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
-use super::arguments::GapChoice;
+use super::arguments::{GapChoice, Spacing};
 use super::exit::Exit;
 use super::output::{self, Verbosity};
 
@@ -49,6 +49,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse)]
     on_gap: GapChoice,
 
+    /// Tilted slices: keep them, with a sheared sform, or resample them onto perpendicular axes.
+    #[arg(long, value_enum, default_value_t = TiltChoice::Keep)]
+    on_tilt: TiltChoice,
+
+    /// Spacing in mm of pictures (PNG, JPEG, TIFF) along columns, rows and slices.
+    #[arg(long, value_name = "X,Y[,Z]")]
+    input_spacing: Option<Spacing>,
     /// The images that a DICOM structure set (RTSTRUCT) was drawn on [default: those in its folder].
     #[arg(long, value_name = "PATH")]
     images: Option<PathBuf>,
@@ -64,6 +71,12 @@ pub(crate) struct Arguments {
     /// Replace an output that exists.
     #[arg(long)]
     overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TiltChoice {
+    Keep,
+    Resample,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -91,8 +104,13 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     };
     options.data_type = arguments.dtype;
     options.volume = arguments.volume;
+    options.input_spacing = arguments.input_spacing.map(|Spacing(mm)| mm);
     options.series.clone_from(&arguments.series);
     options.on_gap = arguments.on_gap.into();
+    options.on_tilt = match arguments.on_tilt {
+        TiltChoice::Keep => OnTilt::Keep,
+        TiltChoice::Resample => OnTilt::Resample,
+    };
     options.images.clone_from(&arguments.images);
     options.only = (!arguments.structures.is_empty()).then(|| arguments.structures.clone());
     options.assume_orientation = arguments.assume_orientation;

@@ -152,7 +152,7 @@ impl Triage {
                 if set.series_uids.is_empty() { "unknown".to_owned() } else { set.series_uids.join(", ") }
             ))),
             [(_, stack), more @ ..] => {
-                let probe = stack.probe(&self.instances, self.path.clone())?;
+                let probe = stack.probe(&self.instances, self.path.clone(), None)?;
                 let is_elsewhere = |(_, other): &(&SeriesSummary, &Stack)| {
                     other.grid(&self.instances).is_none_or(|grid| !grid.matches(&probe.grid))
                 };

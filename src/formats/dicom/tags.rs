@@ -42,6 +42,9 @@ pub(super) const PLANE_POSITION: Tag = 0x0020_9113;
 pub(super) const PLANE_ORIENTATION: Tag = 0x0020_9116;
 pub(super) const TEMPORAL_POSITION_INDEX: Tag = 0x0020_9128;
 
+pub(super) const IMAGER_PIXEL_SPACING: Tag = 0x0018_1164;
+pub(super) const NOMINAL_SCANNED_PIXEL_SPACING: Tag = 0x0018_2010;
+pub(super) const PATIENT_ORIENTATION: Tag = 0x0020_0020;
 pub(super) const SAMPLES_PER_PIXEL: Tag = 0x0028_0002;
 pub(super) const PHOTOMETRIC: Tag = 0x0028_0004;
 pub(super) const NUMBER_OF_FRAMES: Tag = 0x0028_0008;

@@ -24,7 +24,8 @@ use crate::volume::Source;
 use crate::volume::{LabelMap, Volume};
 
 pub use samples::Sample;
-pub use write::{SlabWriter, write_labels, write_volume, write_volumes};
+pub(super) use write::write_labels;
+pub use write::{SlabWriter, write_volume, write_volumes};
 
 /// The file to open first for `path`, and the file of voxels where the user named that one of a pair.
 pub(super) fn header_of(path: &Path) -> (PathBuf, Option<PathBuf>) {
