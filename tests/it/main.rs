@@ -8,9 +8,9 @@ mod batch_studies;
 mod brain;
 mod cli;
 mod components;
-mod damage;
 #[cfg(feature = "dicom")]
 mod convert;
+mod damage;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
