@@ -15,8 +15,8 @@ mod folder;
 mod prefix;
 
 #[cfg(feature = "dicom")]
-pub(crate) use folder::Walk;
-pub(crate) use folder::walk;
+pub(crate) use folder::{Walk, write_folder};
+pub(crate) use folder::{check_folder_output, digest, replace, walk};
 #[cfg(feature = "dicom")]
 pub(crate) use prefix::Prefix;
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use unet_vol::batch::{self, BatchOptions, BatchProgress, ConvertOptions, DiscoverOptions, Existing};
+use unet_vol::batch::{self, BatchOptions, BatchProgress, ConvertOptions, DiscoverOptions, Existing, Layout};
 use unet_vol::pipeline::Cancel;
 use unet_vol::report::to_json;
 use unet_vol::{Error, Result};
@@ -23,6 +23,9 @@ pub(crate) struct Batching {
     select: Option<String>,
     existing: String,
     shard: Option<String>,
+    channels: Vec<String>,
+    formats: Vec<String>,
+    bids: bool,
     jobs: usize,
     seconds: Option<f64>,
     statistics: bool,
@@ -42,6 +45,8 @@ impl Batching {
         options.jobs = self.jobs.clamp(1, 64);
         let limit = |seconds| Duration::try_from_secs_f64(seconds).map_err(|e| Error::usage(e.to_string()));
         options.time_limit = self.seconds.map(limit).transpose()?;
+        options.formats = self.formats.iter().map(|name| name.parse()).collect::<Result<_>>()?;
+        options.layout = if self.bids { Layout::Bids } else { Layout::Mirror };
         options.statistics = self.statistics;
         options.preview = self.preview;
         options.study = study(reading, false)?;
@@ -65,7 +70,7 @@ pub(crate) fn run_batch(
     let pipeline = pipeline.get().for_run(py, &cancel, None)?;
     let options = batching.options(output, &reading).or_raise(py)?;
     let mut find = DiscoverOptions::default();
-    (find.pattern, find.select) = (batching.pattern, batching.select);
+    (find.pattern, find.select, find.channels) = (batching.pattern, batching.select, batching.channels);
     let raised: Mutex<Option<PyErr>> = Mutex::new(None);
     let report = |step: BatchProgress<'_>| {
         let Some(callback) = &progress else { return };
@@ -85,7 +90,7 @@ pub(crate) fn run_batch(
     }
 }
 
-/// Rewrites a volume; the certificate as JSON.
+/// Rewrites a volume; where it is, and the certificate as JSON.
 #[pyfunction]
 #[pyo3(signature = (input, output, orientation, spacing, method, data_type, reading, overwrite))]
 #[allow(clippy::too_many_arguments, reason = "keywords in Python")]
@@ -99,7 +104,7 @@ pub(crate) fn convert(
     data_type: Option<&str>,
     reading: Reading,
     overwrite: bool,
-) -> PyResult<(String, Warnings)> {
+) -> PyResult<(PathBuf, String, Warnings)> {
     let options = || {
         let mut options = ConvertOptions::default();
         options.orientation = orientation.map(str::parse).transpose()?;
@@ -114,6 +119,6 @@ pub(crate) fn convert(
         Ok(options)
     };
     let options: ConvertOptions = options().or_raise(py)?;
-    let (certificate, notes) = run(py, || batch::convert(&input, &output, &options))?;
-    Ok((to_json(&certificate).or_raise(py)?, warnings(notes)))
+    let done = run(py, || batch::convert(&input, &output, &options))?;
+    Ok((done.path, to_json(&done.certificate).or_raise(py)?, warnings(done.warnings)))
 }

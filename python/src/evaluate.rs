@@ -85,7 +85,7 @@ pub(crate) fn evaluate_arrays(
 #[pyo3(name = "evaluate_files")]
 pub(crate) fn of_files(py: Python<'_>, prediction: PathBuf, reference: PathBuf, options: &str) -> PyResult<String> {
     let options: EvaluateOptions = from_json(options).or_raise(py)?;
-    run(py, || to_json(&evaluate_files(&prediction, &reference, &options)?))
+    run(py, || to_json(&evaluate_files(&prediction, &reference, &options, None)?.0))
 }
 
 /// The same for the files that two folders share by name.

@@ -13,6 +13,7 @@ mod labels;
 mod pipeline;
 mod predictor;
 mod program;
+mod record;
 mod source;
 mod stages;
 mod tiles;
@@ -36,9 +37,11 @@ mod _native {
     #[pymodule_export]
     use crate::labels::{connected_components, instances, postprocess};
     #[pymodule_export]
-    use crate::pipeline::{Pipeline, Probabilities, check_outputs, preview, write_file};
+    use crate::pipeline::Pipeline;
     #[pymodule_export]
     use crate::program::{run_program, set_packages};
+    #[pymodule_export]
+    use crate::record::{Probabilities, Record, preview};
     #[pymodule_export]
     use crate::source::Source;
     #[pymodule_export]

@@ -1,23 +1,21 @@
 //! A model in an engine, and what a run gives.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
-use numpy::{PyArray2, PyArray3};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
-use unet_vol::batch::{Inputs, OutputPaths, Segmentation, StudyOptions};
+use unet_vol::batch::{Inputs, Segmentation, StudyOptions};
 use unet_vol::inference::{Options, Precision};
 use unet_vol::model::{Model, ModelSpec};
 use unet_vol::pipeline::{self, Cancel, PipelineBuilder};
-use unet_vol::report::{self, PreviewOptions, color_table, to_json};
-use unet_vol::{Error, Grid, LabelMap, Result};
+use unet_vol::report::to_json;
+use unet_vol::{Error, Grid, Result};
 
-use crate::arrays::{AffineArray, VolumeArray, from_affine, from_volume, grid, volume};
+use crate::arrays::{AffineArray, VolumeArray, grid, volume};
 use crate::errors::OrRaise;
-use crate::files::{Reading, Warnings, from_json, overwriting, table_of, warnings};
+use crate::files::{Reading, from_json};
 use crate::predictor::{Callable, Raised};
+use crate::record::Segmented;
 use crate::source::Source;
 use crate::work::{Reporter, run, run_watched};
 
@@ -116,7 +114,6 @@ impl Pipeline {
         &self,
         py: Python<'py>,
         progress: Option<Py<PyAny>>,
-        keep_image: bool,
         work: impl FnOnce(&pipeline::Pipeline) -> Result<Segmentation> + Send,
     ) -> PyResult<Segmented<'py>> {
         let (cancel, reporter) = (Cancel::new(), progress.map(Reporter::new));
@@ -129,7 +126,7 @@ impl Pipeline {
             Some(reporter) => reporter.outcome(result),
             None => result,
         }?;
-        Segmented::new(py, &pipeline, segmentation, keep_image)
+        Segmented::new(py, &pipeline, segmentation)
     }
 }
 
@@ -188,7 +185,7 @@ impl Pipeline {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Segmented<'py>> {
         let options = study(&reading, match_grid).or_raise(py)?;
-        self.segmented(py, progress, true, |pipeline| pipeline.run_files(&paths, &options))
+        self.segmented(py, progress, |pipeline| pipeline.run_files(&paths, &options))
     }
 
     /// Segments arrays, one per channel, all on the grid of `affine`.
@@ -205,7 +202,7 @@ impl Pipeline {
         let Some(&first) = grids.first() else { return Err(Error::usage("no image was given")).or_raise(py) };
         let source = Source::of(source, first);
         let views: Vec<_> = channels.iter().map(|channel| channel.as_array()).collect();
-        self.segmented(py, progress, false, move |pipeline| {
+        self.segmented(py, progress, move |pipeline| {
             let copies = views.into_iter().zip(grids).map(|(view, grid)| volume(view, grid));
             let channels = copies.collect::<Result<Vec<_>>>()?;
             pipeline.run_inputs(Inputs::in_memory(channels, source, pipeline.spec())?)
@@ -222,134 +219,4 @@ pub(crate) fn study(reading: &Reading, match_grid: bool) -> Result<StudyOptions>
     options.on_gap = reading.on_gap()?;
     options.match_grid = match_grid;
     Ok(options)
-}
-
-/// What a run gave; a dict in Python.
-#[derive(IntoPyObject)]
-pub(crate) struct Segmented<'py> {
-    labels: Bound<'py, PyArray3<u16>>,
-    affine: Bound<'py, PyArray2<f64>>,
-    /// The first channel, where it was read from a file.
-    image: Option<Bound<'py, PyArray3<f32>>>,
-    source: Source,
-    table: String,
-    statistics: String,
-    statistics_csv: String,
-    color_table: String,
-    manifest: String,
-    /// Ids of the structures that make up the brain, where the model names them.
-    brain: Option<Vec<u16>>,
-    probabilities: Option<Probabilities>,
-    warnings: Warnings,
-}
-
-impl<'py> Segmented<'py> {
-    fn new(
-        py: Python<'py>,
-        pipeline: &pipeline::Pipeline,
-        segmentation: Segmentation,
-        keep_image: bool,
-    ) -> PyResult<Self> {
-        let manifest = to_json(&segmentation.manifest()).or_raise(py)?;
-        let warnings = warnings(segmentation.warnings());
-        let table = &segmentation.labels().table;
-        let spec = pipeline.spec();
-        let classes = spec.labels.iter().map(|label| (label.id, label.class)).collect();
-        let grid = *segmentation.labels().grid();
-        let probabilities = segmentation.outcome.probabilities.clone().map(|inner| Probabilities {
-            inner: Arc::new(inner),
-            grid,
-            classes,
-        });
-        Ok(Self {
-            affine: from_affine(py, grid.affine()),
-            table: to_json(table).or_raise(py)?,
-            color_table: color_table(table),
-            statistics: to_json(&segmentation.statistics).or_raise(py)?,
-            statistics_csv: report::csv(&segmentation.statistics),
-            manifest,
-            brain: spec.volumes.iter().find(|sum| sum.name == "brain").map(|sum| sum.ids.clone()),
-            probabilities,
-            warnings,
-            image: match segmentation.inputs.channels.into_iter().next() {
-                Some(image) if keep_image => Some(from_volume(py, image)?),
-                _ => None,
-            },
-            source: Source(segmentation.inputs.source),
-            labels: from_volume(py, segmentation.outcome.labels.ids)?,
-        })
-    }
-}
-
-/// Probabilities of all classes in a temporary file.
-#[pyclass(frozen, module = "unet_vol._native")]
-#[derive(Debug)]
-pub(crate) struct Probabilities {
-    inner: Arc<pipeline::Probabilities>,
-    grid: Grid,
-    /// Id and class of each label.
-    classes: Vec<(u16, usize)>,
-}
-
-#[pymethods]
-impl Probabilities {
-    /// The probability of a label at each voxel of the study.
-    fn of<'py>(&self, py: Python<'py>, id: u16) -> PyResult<Bound<'py, PyArray3<f32>>> {
-        let class = self.classes.iter().find(|label| label.0 == id).map(|label| label.1);
-        let class = class.ok_or_else(|| Error::usage(format!("the model has no label {id}"))).or_raise(py)?;
-        from_volume(py, run(py, || self.inner.on_grid(&self.grid)?.class(class))?)
-    }
-}
-
-/// The picture of an image with its labels, as PNG.
-#[pyfunction]
-pub(crate) fn preview<'py>(
-    py: Python<'py>,
-    image: VolumeArray<'py, f32>,
-    labels: VolumeArray<'py, u16>,
-    affine: AffineArray<'py>,
-    table: &str,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let (grid, of_labels) = (grid(&image, &affine).or_raise(py)?, grid(&labels, &affine).or_raise(py)?);
-    let (image, labels) = (image.as_array(), labels.as_array());
-    let png = run(py, || {
-        let labels = LabelMap::new(volume(labels, of_labels)?, table_of(table)?);
-        report::preview(&volume(image, grid)?, &labels, &PreviewOptions::default())
-    })?;
-    Ok(PyBytes::new(py, &png))
-}
-
-/// Writes a text, or the bytes of a picture, in one step.
-#[pyfunction]
-pub(crate) fn write_file(py: Python<'_>, path: PathBuf, content: Content, overwrite: bool) -> PyResult<()> {
-    let overwrite = overwriting(overwrite);
-    run(py, || match &content {
-        Content::Text(text) => report::write_text(&path, overwrite, text),
-        Content::Picture(bytes) => report::write_preview(&path, overwrite, bytes),
-    })
-}
-
-/// What a file is to hold.
-#[derive(FromPyObject)]
-pub(crate) enum Content {
-    Text(String),
-    Picture(Vec<u8>),
-}
-
-/// Refuses what could not be written at the end; `others` are the outputs beside the labels by name.
-#[pyfunction]
-pub(crate) fn check_outputs(
-    py: Python<'_>,
-    labels: PathBuf,
-    mut others: HashMap<String, PathBuf>,
-    overwrite: bool,
-) -> PyResult<()> {
-    let mut outputs = OutputPaths::new(labels);
-    outputs.statistics = others.remove("statistics");
-    outputs.manifest = others.remove("manifest");
-    outputs.preview = others.remove("preview");
-    outputs.brain_mask = others.remove("brain_mask");
-    outputs.lut = others.remove("color_table");
-    outputs.overwrite = overwriting(overwrite);
-    outputs.check(&[] as &[PathBuf]).or_raise(py)
 }

@@ -74,11 +74,14 @@ impl Layout {
         let right = |slices: &Vec<&[f32]>| slices.iter().all(|s| s.len() == self.0.shape().iter().product::<usize>());
         let slices = slices.filter(right).ok_or_else(|| Error::usage("a channel does not fill the layout's shape"));
         let slices = slices.or_raise(py)?;
+        let end = first.checked_add(count).filter(|&end| first < end && end <= self.0.len());
+        let end =
+            end.ok_or_else(|| Error::usage(format!("{count} tiles from {first} on are not there"))).or_raise(py)?;
         let shape = self.0.input_shape(count, slices.len());
         let values = run(py, || {
             let mut values = limits::zeroed(shape.iter().product(), "patches")?;
             let patch = self.0.patch().iter().product::<usize>();
-            let places = (first..first + count).flat_map(|number| slices.iter().map(move |s| (number, s)));
+            let places = (first..end).flat_map(|number| slices.iter().map(move |s| (number, s)));
             for ((number, channel), out) in places.zip(values.chunks_mut(patch)) {
                 self.0.gather(channel, &self.get(number)?, out)?;
             }

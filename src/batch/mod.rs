@@ -22,7 +22,7 @@ mod space;
 mod summary;
 
 pub use case::Case;
-pub use convert::{ConvertOptions, Converted, convert, convert_all};
+pub use convert::{ConvertOptions, Converted, OnTilt, convert, convert_all};
 pub use discover::{DiscoverOptions, discover};
 pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};

@@ -8,7 +8,7 @@ use super::outputs::{OutputPaths, of_class};
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
-use crate::geometry::Orientation;
+use crate::geometry::{Grid, Orientation};
 use crate::inference::Backend;
 use crate::labels::{self, Statistics};
 use crate::model::ModelSpec;
@@ -66,7 +66,10 @@ impl Pipeline {
     pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
         self.install(|| {
             let outcome = self.segment(&inputs.channels)?;
-            let statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            let mut statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            for label in statistics.labels.iter_mut().filter(|label| label.voxels > 0) {
+                label.confidence = outcome.confidence.get(&label.id).copied();
+            }
             Ok(Segmentation {
                 inputs,
                 outcome,
@@ -95,12 +98,27 @@ pub fn write_labels(
 ) -> Result<Certificate> {
     formats::write_labels(path, labels, source, overwrite)?;
     let read = ReadOptions::new().with_assume_orientation(assume_orientation);
-    let check = formats::probe(path, &read).and_then(|probe| Certificate::check(labels.grid(), &probe.grid));
+    let check = if formats::is_picture(path) {
+        check_picture(path, labels, &read)
+    } else {
+        formats::probe(path, &read).and_then(|probe| Certificate::check(labels.grid(), &probe.grid))
+    };
     check.map_err(|error| {
         // The failed output goes; that it cannot be removed would hide the reason.
         let _ = fs::remove(path);
         error.at(path)
     })
+}
+
+/// A picture says nothing about the world: its ids are compared one by one, and their places within the picture.
+fn check_picture(path: &Path, labels: &LabelMap, read: &ReadOptions) -> Result<Certificate> {
+    let read = read.clone().with_input_spacing(Some(labels.grid().spacing()));
+    let reopened = formats::read_labels(path, &read)?.labels;
+    if reopened.ids.data() != labels.ids.data() {
+        return Err(Error::internal("the labels were reopened with other ids"));
+    }
+    let grid = Grid::unplaced(labels.grid().shape(), labels.grid().spacing(), read.assume_orientation)?;
+    Certificate::check(&grid, reopened.grid())
 }
 
 impl Segmentation {

@@ -263,7 +263,7 @@ impl Batch<'_> {
                 && !past.outputs.is_empty()
         })?;
         let is_there = |file: &FileRecord| {
-            fs::sha256(&self.options.output.join(&file.path)).is_ok_and(|sha256| sha256 == file.sha256)
+            fs::digest(&self.options.output.join(&file.path)).is_ok_and(|sha256| sha256 == file.sha256)
         };
         past.outputs.iter().all(is_there).then_some(past)
     }

@@ -67,6 +67,23 @@ impl EngineArguments {
     }
 }
 
+/// A spacing in mm along i, j, k; k is 1 where it is not named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spacing(pub(crate) [f64; 3]);
+
+impl std::str::FromStr for Spacing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+        match numbers.as_deref() {
+            Ok(&[x, y]) => Ok(Self([x, y, 1.0])),
+            Ok(&[x, y, z]) => Ok(Self([x, y, z])),
+            _ => Err("two or three numbers are needed, such as 0.14,0.14".to_owned()),
+        }
+    }
+}
+
 /// What is done about missing slices.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum GapChoice {

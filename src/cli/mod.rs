@@ -17,6 +17,7 @@ mod segment;
 mod size;
 #[cfg(feature = "dicom")]
 mod triage;
+mod version;
 
 use std::ffi::OsString;
 
@@ -95,6 +96,11 @@ fn start_log(verbose: u8) {
 ///
 /// `arguments` begin with the name of the program, as those of the operating system do.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if version::is_asked(&arguments) {
+        version::print();
+        return Exit::Done as u8;
+    }
     let exit = match Cli::try_parse_from(arguments) {
         Ok(cli) => run(cli),
         Err(refusal) => {

@@ -5,10 +5,12 @@
 //! ```
 
 mod keep;
+mod mirror;
 mod network;
 mod plan;
 mod probabilities;
 mod progress;
+mod quality;
 mod run;
 mod stitch;
 mod working;
@@ -18,13 +20,14 @@ pub use probabilities::{Probabilities, ProbabilitiesOnGrid};
 pub use progress::{Cancel, Progress, ProgressCallback, Stage};
 pub use stitch::{Slab, Stitcher};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Warning};
 use crate::fs;
 use crate::geometry::Grid;
 use crate::inference::{self, Backend, ModelFile, Predictor};
-use crate::labels::Step;
+use crate::labels::{Confidence, Step};
 use crate::model::{Model, ModelSpec};
 use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
@@ -58,6 +61,7 @@ struct Settings {
     max_bytes: Option<u64>,
     keep_probabilities: bool,
     keep_labels: Vec<String>,
+    tta: bool,
     watch: Watch,
 }
 
@@ -112,6 +116,14 @@ impl PipelineBuilder {
     #[must_use]
     pub fn keep_labels(mut self, labels: Vec<String>) -> Self {
         self.settings.keep_labels = labels;
+        self
+    }
+
+    /// Averages the scores of the study and of its mirror image, left and right classes swapped back, before labels are
+    /// decided: twice the time, a little better labels. Off by default; for models whose description has a `mirror`.
+    #[must_use]
+    pub fn tta(mut self, average: bool) -> Self {
+        self.settings.tta = average;
         self
     }
 
@@ -194,6 +206,9 @@ pub struct Outcome {
     pub labels: LabelMap,
     /// The probabilities of all classes, where they were asked for.
     pub probabilities: Option<Probabilities>,
+    /// How sure the network was of each label that won a voxel of its grid; empty for models whose decision is not the
+    /// most probable class.
+    pub confidence: BTreeMap<u16, Confidence>,
     /// What was planned before the work began.
     pub plan: Plan,
     /// What the user should know.
@@ -209,6 +224,14 @@ impl Pipeline {
     /// As [`PipelineBuilder::build`].
     pub fn brain_mri() -> Result<Self> {
         Self::builder(Model::bundled("brain-mri")?).build()
+    }
+
+    /// The bundled hippocampus model, for a crop around one hippocampus, in the fastest engine at hand.
+    ///
+    /// # Errors
+    /// As [`PipelineBuilder::build`].
+    pub fn hippocampus() -> Result<Self> {
+        Self::builder(Model::bundled("hippocampus")?).build()
     }
 
     /// An ONNX file that carries its description.
@@ -333,7 +356,7 @@ impl Pipeline {
             &self.spec,
             &self.origin.sha256,
             (&backend.engine, &backend.version, &backend.provider, &backend.precision),
-            (&settings.tiling, &settings.postprocess, &settings.keep_labels),
+            (&settings.tiling, &settings.postprocess, &settings.keep_labels, settings.tta),
         ));
         let parts = parts.map_err(|e| Error::internal("the settings have no JSON form").because(e))?;
         Ok(fs::sha256_of(&parts))

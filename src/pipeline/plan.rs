@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::Pipeline;
-use super::working::working_grid;
+use super::mirror::other_side;
+use super::working::{is_straightened, working_grid};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
 use crate::inference::Predictor;
@@ -11,7 +12,7 @@ use crate::labels::{DecideOptions, Decider};
 use crate::limits;
 use crate::model::ModelSpec;
 use crate::resample::resample_bytes;
-use crate::tiling::{Exact, Layout, NetworkShape, Slices, Tiling, Whole};
+use crate::tiling::{Exact, LastTile, Layout, NetworkShape, OverlapTile, Slices, Tiling, Whole};
 
 /// What a process of this kind needs before it holds any voxel: code, tables, buffers of files.
 const BASE_BYTES: u64 = 56 * limits::MIB;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub tiles: usize,
     /// Runs of the network.
     pub passes: usize,
+    /// Scores are averaged over left/right flips.
+    pub tta: bool,
     /// Peak bytes of each stage.
     pub stages: Vec<StageBytes>,
     /// The largest of them.
@@ -71,15 +74,33 @@ impl Layouts {
         let working = working_grid(spec, source)?;
         let network = pipeline.network;
         let wanted = pipeline.settings.tiling.as_ref().unwrap_or(&spec.tiling);
+        refuse_sheared(spec, &working, wanted)?;
         let layout = Layout::new(wanted, working.shape(), &network)?;
         let classes = classes(spec, pipeline.predictor.as_ref(), &layout)?;
         let decide = decide_options(spec, classes);
+        if pipeline.settings.tta {
+            other_side(spec, classes)?;
+        }
         let draft = |tiling: &Tiling| {
             Plan::new(pipeline, source, &working, &Layout::new(tiling, working.shape(), &network)?, &decide)
         };
         let (tiling, plan) = fitting(wanted, &working, &network, pipeline.ceiling(), draft)?;
         Ok(Self { plan, working, tiling, network, classes, decide })
     }
+}
+
+/// Refuses to feed a 3-D network voxels whose axes are not perpendicular, as those of a tilted stack of slices are not.
+fn refuse_sheared(spec: &ModelSpec, working: &Grid, tiling: &Tiling) -> Result<()> {
+    if !working.is_sheared() || matches!(tiling, Tiling::Slices(_)) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the study's axes are {:.2} degrees from perpendicular (its slices are tilted), and {} runs on the study's own \
+         grid and expects them to be perpendicular",
+        working.affine().shear_degrees(),
+        spec.name
+    ))
+    .hint("straighten it with `unet-vol convert INPUT -o OUT.nii.gz --on-tilt resample` and segment that"))
 }
 
 /// The first tiling, from the wanted one to smaller ones with the same scores, whose plan fits the ceiling.
@@ -112,6 +133,7 @@ fn smaller(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result
     let padding = match wanted {
         Tiling::Whole(whole) => whole.padding,
         Tiling::Exact(exact) => exact.padding,
+        Tiling::OverlapTile(way) => return Ok(smaller_overlap_tiles(way, network)),
         Tiling::Slices(slices) => {
             let batches = std::iter::successors(Some(slices.batch), |batch| Some(batch / 2)).skip(1);
             let batches = batches.take_while(|&batch| batch > 0);
@@ -123,6 +145,20 @@ fn smaller(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result
     let whole = Layout::new(&Tiling::Whole(Whole::new(padding)), shape, network)?;
     let exact = |patch| Tiling::Exact(Exact { padding, ..Exact::new(patch) });
     Ok(exact_patches(whole.patch(), halo, network.multiple).into_iter().map(exact).collect())
+}
+
+/// Overlap-tiles of ever smaller patches, where tiles keep the phase of the network's strides and so agree exactly.
+fn smaller_overlap_tiles(way: &OverlapTile, network: &NetworkShape) -> Vec<Tiling> {
+    let halo = way.halo.unwrap_or(network.margin);
+    let in_phase = |axis: usize| {
+        let tile = way.patch[axis].saturating_sub(2 * halo[axis]);
+        network.multiple[axis] > 0 && tile.is_multiple_of(network.multiple[axis])
+    };
+    if way.last != LastTile::Cut || !(0..3).all(in_phase) {
+        return Vec::new();
+    }
+    let patches = exact_patches(way.patch, halo, network.multiple).into_iter();
+    patches.map(|patch| Tiling::OverlapTile(OverlapTile { patch, ..way.clone() })).collect()
 }
 
 /// Ever smaller patches, from `patch` on, in steps that the network takes: shorter along k first, then j, then i.
@@ -158,15 +194,18 @@ impl Plan {
         let study = program + floats(source.voxels() * channels);
         let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
         // A channel with values that are not finite is copied; the box that is fed is one more copy.
-        let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
+        let straight = if is_straightened(spec, source) { source.straightened()? } else { *source };
+        let copies = source.voxels() + if straight == *source { 0 } else { straight.voxels() };
+        let resampled = floats(copies) + resample_bytes(&straight, working, &spec.resample);
         let cropped = if spec.input.crop.is_some() { fed } else { 0 };
         let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
         let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
         let engine = pipeline.predictor.working_bytes(&shape)?;
-        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide);
+        let runs = 1 + usize::from(pipeline.settings.tta);
+        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide, runs);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
-        let runs = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
+        let steps = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
         let kept = if pipeline.settings.keep_probabilities {
             3 * floats(source.voxels()) + 2 * floats(working.voxels())
         } else {
@@ -176,7 +215,7 @@ impl Plan {
             StageBytes { name: "read", bytes: study },
             StageBytes { name: "prepare", bytes: study + prepare },
             StageBytes { name: "network", bytes: study + network },
-            StageBytes { name: "postprocess", bytes: after + runs },
+            StageBytes { name: "postprocess", bytes: after + steps },
             StageBytes { name: "write", bytes: after + kept },
         ];
         let peak_bytes = stages.iter().map(|stage| stage.bytes).max().unwrap_or(0);
@@ -185,7 +224,8 @@ impl Plan {
             working: working.shape(),
             patch: layout.patch(),
             tiles: layout.len(),
-            passes: layout.passes(),
+            passes: runs * layout.passes(),
+            tta: pipeline.settings.tta,
             stages,
             peak_bytes,
         })
@@ -193,8 +233,15 @@ impl Plan {
 }
 
 /// Bytes beside the study and what is fed while tiles run: buffers of the network of input `shape`, the ring of the
-/// stitcher, the decision with the labels.
-fn pass_bytes(layout: &Layout, shape: &[usize], working: &Grid, source: &Grid, decide: &DecideOptions) -> u64 {
+/// stitcher, the decision with the labels. `outputs` of the network are held at a time.
+fn pass_bytes(
+    layout: &Layout,
+    shape: &[usize],
+    working: &Grid,
+    source: &Grid,
+    decide: &DecideOptions,
+    outputs: usize,
+) -> u64 {
     let classes = decide.ids.len();
     let (ring, depth) =
         if covers(layout) { (0, working.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
@@ -202,7 +249,7 @@ fn pass_bytes(layout: &Layout, shape: &[usize], working: &Grid, source: &Grid, d
     // One plane of all classes for an activation, one of all channels of the output for a file of probabilities.
     let planes = values(&[classes + 1, working.shape()[0], working.shape()[1]]);
     values(shape)
-        + values(&layout.output_shape(shape[0], classes))
+        + outputs as u64 * values(&layout.output_shape(shape[0], classes))
         + ring
         + values(&layout.output())
         + planes

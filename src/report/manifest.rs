@@ -1,12 +1,11 @@
 //! The record of a run: enough to repeat it and to check what it gave. A pure function of what happened.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::certificate::Certificate;
 use crate::error::{Error, Result, Warning};
-use crate::fs::{self, Overwrite};
 use crate::geometry::Grid;
 use crate::inference::Backend;
 use crate::labels::{LabelStatistics, Statistics};
@@ -142,15 +141,6 @@ pub struct StageSeconds {
 impl Manifest {
     /// The sentence under [`Manifest::notice`].
     pub const NOTICE: &str = "For research only; not a medical device.";
-}
-
-/// Writes a table or a record to a file, in one step.
-///
-/// # Errors
-/// [`crate::ErrorKind::Usage`] when the file exists and must not be replaced; [`crate::ErrorKind::Output`] when it cannot
-/// be written.
-pub fn write_text(path: &Path, overwrite: Overwrite, text: &str) -> Result<()> {
-    fs::write_text(path, overwrite, text)
 }
 
 /// A record as indented JSON.

@@ -16,17 +16,21 @@ mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
+mod dicom_structures;
+#[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]
 mod engine;
 mod evaluate;
 mod foreign;
 mod graph;
+mod hippocampus;
 mod intensity;
 mod memory;
 mod networks;
 mod nifti;
 mod nifti_write;
+mod pictures;
 mod pipeline;
 mod report;
 mod resample;

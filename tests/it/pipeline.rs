@@ -260,6 +260,31 @@ fn oblique_and_sheared_studies_are_decided_where_they_are() {
     }
 }
 
+/// A model that runs on the study's own grid gets perpendicular axes or nothing; slices are fed one by one.
+#[test]
+fn a_tilted_study_is_refused_by_a_model_without_a_grid_of_its_own() {
+    let rows = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.4, 0.0], [0.0, 0.0, 2.0, 0.0]];
+    let grid = Grid::new([16, 16, 8], Affine::from_rows(rows).unwrap()).unwrap();
+    let study = texture(grid, 5, false);
+    let bright = || {
+        Network::new(3, 1, 2, |input, _, output| {
+            let (background, bright) = output.split_at_mut(input.len());
+            background.fill(0.1);
+            bright.copy_from_slice(input);
+        })
+    };
+    let run = |more: &str| builder(bright(), spec(2, more)).build().unwrap().segment(std::slice::from_ref(&study));
+    let error = run("").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("11.31 degrees") && error.advice().unwrap().contains("--on-tilt"), "{error:?}");
+    let outcome = run("[grid]\nspacing_mm = [1, 1, 1]").unwrap();
+    assert_eq!(outcome.labels.grid(), &grid);
+    assert_eq!(outcome.plan.working, [16, 19, 16]);
+    // Averaging along axes works too.
+    let averaged = run("[grid]\nspacing_mm = [2, 2, 2]\n[resample]\nmethod = 'area'").unwrap();
+    assert!(!averaged.labels.is_empty());
+}
+
 /// A model of `testdata/onnx/networks` in the embedded engine.
 #[cfg(feature = "embedded")]
 fn onnx(name: &str, classes: usize, more: &str) -> PipelineBuilder {

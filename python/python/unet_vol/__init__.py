@@ -15,6 +15,8 @@ from __future__ import annotations
 import sys as _sys
 
 from . import _native
+from ._batch import Converted, Entry, batch, convert
+from ._dicom import Series, Triage, read_dicom, triage
 from ._errors import (
     DeniedError,
     EmptyError,
@@ -30,23 +32,41 @@ from ._errors import (
     UnsupportedError,
     UsageError,
 )
+from ._evaluate import LabelReport, Report, Scores, dice, evaluate, evaluate_folders, hd95, surface_dice
 from ._files import read, read_labels, write
 from ._image import Image, ImageLike, Label, Warning
+from ._labels import (
+    Components,
+    Instance,
+    Instances,
+    connected_components,
+    fill_holes,
+    instances,
+    largest_component,
+    postprocess,
+)
 from ._segment import LabelStatistics, Pipeline, Segmentation, segment
 from ._stages import normalize, reorient, resample
+from ._tiles import Tile, Tiles, stitch, tiled, tiles
 
 _native.set_packages([folder for folder in _sys.path if folder])
 
 __version__ = _native.__version__
 
 __all__ = [
+    "Components",
+    "Converted",
     "DeniedError",
     "EmptyError",
+    "Entry",
     "ExistsError",
     "Image",
     "ImageLike",
+    "Instance",
+    "Instances",
     "InternalError",
     "Label",
+    "LabelReport",
     "LabelStatistics",
     "LimitError",
     "MalformedError",
@@ -54,18 +74,41 @@ __all__ = [
     "NotFoundError",
     "OutputError",
     "Pipeline",
+    "Report",
+    "Scores",
     "Segmentation",
+    "Series",
     "StoppedError",
+    "Tile",
+    "Tiles",
+    "Triage",
     "UnetVolError",
     "UnsupportedError",
     "UsageError",
     "Warning",
     "__version__",
+    "batch",
+    "connected_components",
+    "convert",
+    "dice",
+    "evaluate",
+    "evaluate_folders",
+    "fill_holes",
+    "hd95",
+    "instances",
+    "largest_component",
     "normalize",
+    "postprocess",
     "read",
+    "read_dicom",
     "read_labels",
     "reorient",
     "resample",
     "segment",
+    "stitch",
+    "surface_dice",
+    "tiled",
+    "tiles",
+    "triage",
     "write",
 ]

@@ -6,7 +6,8 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Union, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -183,7 +184,7 @@ def derived(array: NDArray[Any], affine: Float64, parent: Image) -> Image:
     return image
 
 
-def is_path(image: object) -> bool:
+def is_path(image: object) -> TypeGuard[str | os.PathLike[str]]:
     """True for what names a file."""
     return isinstance(image, (str, os.PathLike))
 
@@ -217,7 +218,8 @@ def _from_nibabel(image: Any, table: tuple[Label, ...] | None) -> Image:
     header = image.header
     if hasattr(header, "binaryblock") and hasattr(header, "get_qform"):
         oriented = bool(header["sform_code"] > 0 or header["qform_code"] > 0)
-        nifti = (bytes(header.binaryblock), header.endianness == ">", [])
+        no_extensions: list[tuple[int, bytes]] = []
+        nifti = (bytes(header.binaryblock), header.endianness == ">", no_extensions)
         out._source = _native.Source(image.get_filename(), out.shape, out.affine, oriented, nifti)
     return out
 
@@ -225,9 +227,8 @@ def _from_nibabel(image: Any, table: tuple[Label, ...] | None) -> Image:
 def _from_sitk(image: Any, table: tuple[Label, ...] | None) -> Image:
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         raise UsageError("the SimpleITK image is not a 3-D image with one value per voxel")
-    import SimpleITK
-
-    array = SimpleITK.GetArrayFromImage(image).transpose()
+    sitk: Any = import_module("SimpleITK")
+    array = sitk.GetArrayFromImage(image).transpose()
     direction = np.array(image.GetDirection()).reshape(3, 3)
     affine = np.eye(4)
     affine[:3, :3] = direction * np.array(image.GetSpacing())
@@ -238,8 +239,7 @@ def _from_sitk(image: Any, table: tuple[Label, ...] | None) -> Image:
 
 def to_nibabel(array: NDArray[Any], affine: Float64, source: _native.Source | None) -> Any:
     """A nibabel image; its header is the source's where there is one."""
-    import nibabel
-
+    nibabel: Any = import_module("nibabel")
     stored = None if source is None else source.nifti_header
     if stored is None:
         return nibabel.Nifti1Image(array, affine)
@@ -257,14 +257,13 @@ def to_nibabel(array: NDArray[Any], affine: Float64, source: _native.Source | No
 
 def to_sitk(array: NDArray[Any], affine: Float64) -> Any:
     """A SimpleITK image."""
-    import SimpleITK
-
+    sitk: Any = import_module("SimpleITK")
     spacing = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     direction = affine[:3, :3] / spacing
     if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-4):
         raise UsageError("the axes are sheared, and ITK has no such images: resample to perpendicular axes first")
     flip = np.array([-1.0, -1.0, 1.0])
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose()))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose()))
     image.SetSpacing(spacing.tolist())
     image.SetOrigin((flip * affine[:3, 3]).tolist())
     image.SetDirection((flip[:, None] * direction).ravel().tolist())

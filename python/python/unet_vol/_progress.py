@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from ._errors import UsageError
@@ -19,7 +20,7 @@ def watching(progress: Any) -> Iterator[Callable[[str, int, int], object] | None
     if progress not in ("auto", "tqdm"):
         raise UsageError(f'progress is a callable, "tqdm", "auto" or None, not {progress!r}')
     try:
-        from tqdm.auto import tqdm
+        tqdm: Any = import_module("tqdm.auto").tqdm
     except ImportError as error:
         if progress == "tqdm":
             raise UsageError('progress="tqdm" needs the package tqdm: pip install tqdm') from error

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from . import _native
-from ._arrays import Float32, Float64, UInt16
+from ._arrays import Float32, Float64, UInt16, label_ids
 from ._errors import EmptyError, UsageError
 from ._files import OnGap, Path, reading
 from ._image import Image, ImageLike, Label, Warning, as_image, is_path, table_from, table_text, to_nibabel, to_sitk
 from ._progress import watching
+from ._stages import resample
+from ._tiles import plain
 
 Progress = Callable[[str, int, int], object] | Literal["auto", "tqdm"] | None
 """Called with stage, steps done and steps in all; ``"tqdm"`` is a bar, ``"auto"`` a bar where tqdm and a terminal are."""
@@ -60,6 +63,10 @@ def _statistics(text: str) -> tuple[LabelStatistics, ...]:
     return tuple(rows)
 
 
+_PLAIN = ("labels", "labelmap_seg", "overwrite")
+"""What a segmentation can write without the record of its run."""
+
+
 class Segmentation:
     """Labels of one study, on exactly its grid.
 
@@ -93,11 +100,10 @@ class Segmentation:
         self.warnings = tuple(Warning(*warning) for warning in parts["warnings"])
         self.manifest = json.loads(parts["manifest"])
         self._source = parts["source"]
-        self._texts = {name: parts[name] for name in ("statistics", "statistics_csv", "color_table")}  # type: ignore[literal-required]
-        self._brain = parts["brain"]
+        self._record: _native.Record | None = parts["record"]
         self._probabilities = parts["probabilities"]
         self.image = image
-        if image is None and parts["image"] is not None:
+        if image is None:
             self.image = Image(parts["image"], self.affine)
             self.image._source = self._source
 
@@ -106,9 +112,10 @@ class Segmentation:
         """True when no voxel got a label."""
         return not self.labels.any()
 
-    def mask(self, label: int | str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def mask(self, label: int | str) -> NDArray[np.bool_]:
         """The voxels of one label, by id or name, as a boolean array."""
-        return self.labels == self._id(label)
+        mask: NDArray[np.bool_] = self.labels == self._id(label)
+        return mask
 
     def probability(self, label: int | str) -> Float32:
         """The probability of a label at each voxel, float32 ``[i, j, k]``.
@@ -120,75 +127,80 @@ class Segmentation:
             raise UsageError("the probabilities were not kept: segment with probabilities=True")
         return self._probabilities.of(self._id(label))
 
-    def with_labels(self, labels: Any) -> Segmentation:
-        """The same study with other labels of the same shape, to save or show; statistics are not measured again."""
-        from ._arrays import label_ids
-
+    def with_labels(self, labels: ArrayLike) -> Segmentation:
+        """The same study with other labels of the same shape; statistics and manifest stay those of the run."""
         new = np.array(label_ids(labels), order="F", copy=True)
         if new.shape != self.labels.shape:
             raise UsageError(f"labels of shape {new.shape} do not fit a study of {self.labels.shape}")
         new.flags.writeable = False
         other = object.__new__(Segmentation)
-        other.__dict__.update(self.__dict__, labels=new)
+        other.__dict__.update(self.__dict__, labels=new, _record=None)
         return other
 
     def save(
         self,
-        path: Path,
+        path: Path | None = None,
         *,
+        dicom_seg: Path | None = None,
+        rtstruct: Path | None = None,
+        secondary_capture: Path | None = None,
         statistics: Path | None = None,
         preview: Path | None = None,
         manifest: Path | None = None,
         brain_mask: Path | None = None,
         color_table: Path | None = None,
+        probabilities: Path | None = None,
+        labelmap_seg: bool = False,
         overwrite: bool = False,
     ) -> dict[str, Any]:
         """Writes the label volume under the source's own header, reopens it and compares its geometry with the source.
 
         Args:
             path: the label volume, ``.nii`` or ``.nii.gz``.
+            dicom_seg, rtstruct: ``.dcm``, of a study that was read from DICOM; ``labelmap_seg`` chooses the segmentation
+                with one value per voxel.
+            secondary_capture: a folder for DICOM pictures.
             statistics: ``.csv`` or ``.json``.
             preview: a picture of three planes, ``.png``.
             manifest: the record of the run, ``.json``.
             brain_mask: 1 in every structure of the brain, or in every label where the model names no brain.
             color_table: ids, names and colors for viewers, ``.txt``.
+            probabilities: ``NAME.nii.gz``, which becomes ``NAME_<id>.nii.gz`` for each label.
             overwrite: whether existing files are replaced.
 
+        After pickling and after :meth:`with_labels` only ``path`` can be written.
+
         Returns:
-            The certificate: the largest distance of a voxel from where it should be, in mm.
+            The certificate of the label volume: the largest distance of a voxel from where it should be, in mm. Empty
+            without ``path``.
 
         Raises:
             ExistsError: when a file exists, before anything is written.
             OutputError: when a file cannot be written.
         """
-        others = {
+        files: _native.Outputs = {
+            "labels": path,
+            "dicom_seg": dicom_seg,
+            "rtstruct": rtstruct,
+            "secondary_capture": secondary_capture,
             "statistics": statistics,
-            "preview": preview,
             "manifest": manifest,
+            "preview": preview,
             "brain_mask": brain_mask,
             "color_table": color_table,
+            "probabilities": probabilities,
+            "labelmap_seg": labelmap_seg,
+            "overwrite": overwrite,
         }
-        wanted = {name: os.fspath(other) for name, other in others.items() if other is not None}
-        _native.check_outputs(path, wanted, overwrite)
-        picture = self.preview_png() if preview is not None else None
-        certificate: dict[str, Any] = json.loads(
-            _native.write_labels(path, self.labels, self.affine, table_text(self.table), self._source, overwrite)
-        )
-        if brain_mask is not None:
-            inside = self.labels != 0 if self._brain is None else np.isin(self.labels, self._brain)
-            mask = inside.astype(np.uint16)
-            _native.write_labels(brain_mask, mask, self.affine, "[]", self._source, overwrite)
-        if statistics is not None:
-            text = "statistics" if os.fspath(statistics).lower().endswith(".json") else "statistics_csv"
-            _native.write_file(statistics, self._texts[text], overwrite)
-        if color_table is not None:
-            _native.write_file(color_table, self._texts["color_table"], overwrite)
-        if preview is not None and picture is not None:
-            _native.write_file(preview, picture, overwrite)
-        if manifest is not None:
-            record = {**self.manifest, "output": {"path": os.fspath(path)}, "certificate": certificate}
-            _native.write_file(manifest, json.dumps(record, indent=2, ensure_ascii=False), overwrite)
-        return certificate
+        if self._record is not None and self.image is not None:
+            self.manifest = json.loads(self._record.write(self.labels, self.image.array, files))
+            return self.manifest["certificate"] or {}
+        if path is None or any(file is not None for name, file in files.items() if name not in _PLAIN):
+            raise UsageError("after pickling, and with other labels, only the label volume can be written")
+        table = table_text(self.table)
+        certificate = _native.write_labels(path, self.labels, self.affine, table, self._source, overwrite)
+        found: dict[str, Any] = json.loads(certificate)
+        return found
 
     def preview_png(self) -> bytes:
         """A picture of three planes with the labels in color, as the bytes of a PNG file.
@@ -246,11 +258,48 @@ class Segmentation:
         return f"<div>{picture}{table}<ul>{notes}</ul></div>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "image": None, "_probabilities": None}
+        return {**self.__dict__, "image": None, "_probabilities": None, "_record": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.labels.flags.writeable = False
+
+
+def _settings(
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    reproducible: bool = False,
+    threads: int = 0,
+    onnxruntime: Path | None = None,
+    openvino: Path | None = None,
+    max_bytes: int | None = None,
+    labels: Sequence[str | int] = (),
+    probabilities: bool = False,
+    tiling: Mapping[str, Any] | None = None,
+    postprocess: Sequence[Mapping[str, Any]] | None = None,
+) -> _native.Settings:
+    if not 0 <= threads <= 4096:
+        raise UsageError(f"threads is a number from 0 to 4096, not {threads!r}")
+    if max_bytes is not None and not 0 < max_bytes < 2**63:
+        raise UsageError(f"max_bytes is a number of bytes, not {max_bytes!r}")
+    if isinstance(labels, str):
+        raise UsageError("labels is a list of names or ids, not a text")
+    return {
+        "engine": engine,
+        "device": device,
+        "precision": precision,
+        "reproducible": reproducible,
+        "threads": threads,
+        "onnxruntime": onnxruntime,
+        "openvino": openvino,
+        "max_bytes": max_bytes,
+        "labels": [str(label) for label in labels],
+        "probabilities": probabilities,
+        "tiling": None if tiling is None else json.dumps(tiling),
+        "postprocess": None if postprocess is None else json.dumps(postprocess),
+    }
 
 
 class Pipeline:
@@ -294,21 +343,21 @@ class Pipeline:
         tiling: Mapping[str, Any] | None = None,
         postprocess: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        self._settings: _native.Settings = {
-            "engine": engine,
-            "device": device,
-            "precision": precision,
-            "reproducible": reproducible,
-            "threads": threads,
-            "onnxruntime": onnxruntime,
-            "openvino": openvino,
-            "max_bytes": max_bytes,
-            "labels": [str(label) for label in labels],
-            "probabilities": probabilities,
-            "tiling": None if tiling is None else json.dumps(tiling),
-            "postprocess": None if postprocess is None else json.dumps(postprocess),
-        }
-        self._native = _native.Pipeline.open(os.fspath(model), spec, self._settings)
+        settings = _settings(
+            engine=engine,
+            device=device,
+            precision=precision,
+            reproducible=reproducible,
+            threads=threads,
+            onnxruntime=onnxruntime,
+            openvino=openvino,
+            max_bytes=max_bytes,
+            labels=labels,
+            probabilities=probabilities,
+            tiling=tiling,
+            postprocess=postprocess,
+        )
+        self._native = _native.Pipeline.open(os.fspath(model), spec, settings)
 
     @classmethod
     def from_model(cls, model: Path, *, spec: Path | None = None, **settings: Any) -> Pipeline:
@@ -319,6 +368,36 @@ class Pipeline:
     def brain_mri(cls, **settings: Any) -> Pipeline:
         """The bundled model of 32 structures of the brain; see :class:`Pipeline` for the settings."""
         return cls("brain-mri", **settings)
+
+    @classmethod
+    def from_predictor(
+        cls,
+        predictor: Callable[[Any], Any],
+        spec: Mapping[str, Any] | str,
+        *,
+        planar: bool = False,
+        **settings: Any,
+    ) -> Pipeline:
+        """Any function as the network, with grid, intensities, tiles and labels as ``spec`` describes them.
+
+        Args:
+            predictor: takes float32 ``[N, C, k, j, i]`` (``[N, C, height, width]`` where ``planar``) and gives scores
+                ``[N, classes, k, j, i]``, as anything that NumPy reads. It is called with the GIL from a thread of this
+                package's, and must be ready for several at once where several threads use the pipeline.
+            spec: a model's description as a dict, or the text of one in TOML or JSON.
+            settings: ``threads``, ``max_bytes``, ``labels``, ``probabilities``, ``tiling``, ``postprocess``.
+
+        Raises:
+            ModelError: for a description that makes no sense.
+        """
+        text = spec if isinstance(spec, str) else json.dumps(spec)
+
+        def call(patches: Float32) -> Float32:
+            return plain(predictor(patches))
+
+        pipeline = object.__new__(cls)
+        pipeline._native = _native.Pipeline.of_callable(call, text, planar, _settings(**settings))
+        return pipeline
 
     @property
     def table(self) -> tuple[Label, ...]:
@@ -371,9 +450,9 @@ class Pipeline:
             raise UsageError("no image was given")
         options = reading(volume, series, assume_orientation, on_gap)
         with watching(progress) as callback:
-            if all(is_path(image) for image in images):
-                parts = self._native.segment_files([os.fspath(i) for i in images], options, match_grid, callback)
-                result = Segmentation(parts, None)
+            paths = [os.fspath(image) for image in images if is_path(image)]
+            if len(paths) == len(images):
+                result = Segmentation(self._native.segment_files(paths, options, match_grid, callback), None)
             else:
                 result = self._segment_arrays([as_image(image) for image in images], match_grid, callback)
         if fail_on_empty and result.is_empty:
@@ -385,8 +464,6 @@ class Pipeline:
     def _segment_arrays(
         self, images: list[Image], match_grid: bool, callback: Callable[[str, int, int], object] | None
     ) -> Segmentation:
-        from ._stages import resample
-
         first = images[0]
         for number, image in enumerate(images):
             if image.table is not None:

@@ -51,7 +51,9 @@ def resample(
 
     Args:
         image: intensities or labels.
-        spacing: mm along i, j, k; with ``shape`` too, so many voxels of exactly this spacing.
+        spacing: mm along i, j, k. Under the rules ``"half-pixel"`` and ``"corner"`` the field of view stays and is filled
+            with whole voxels, so the spacing is the nearest that fits; with ``shape`` too, and under the other rules, it
+            is exact.
         shape: voxels along i, j, k; alone, over the same field of view.
         like: another image, whose grid is taken; excludes the other three.
         affine: of the new grid, 4 x 4, together with ``shape``.

@@ -129,6 +129,42 @@ pub(super) const PIXEL_DATA: Attribute = Attribute(0x7fe0_0010, VR::OB);
 /// Samples of 16 bits.
 pub(super) const PIXEL_DATA_WORDS: Attribute = Attribute(0x7fe0_0010, VR::OW);
 
+pub(super) const CONVERSION_TYPE: Attribute = Attribute(0x0008_0064, VR::CS);
+pub(super) const OPERATORS: Attribute = Attribute(0x0008_1070, VR::PN);
+pub(super) const PATIENT_ORIENTATION: Attribute = Attribute(0x0020_0020, VR::CS);
+pub(super) const LATERALITY: Attribute = Attribute(0x0020_0060, VR::CS);
+pub(super) const PLANAR_CONFIGURATION: Attribute = Attribute(0x0028_0006, VR::US);
+pub(super) const BURNED_IN_ANNOTATION: Attribute = Attribute(0x0028_0301, VR::CS);
+
+pub(super) const STRUCTURE_SET_LABEL: Attribute = Attribute(0x3006_0002, VR::SH);
+pub(super) const STRUCTURE_SET_NAME: Attribute = Attribute(0x3006_0004, VR::LO);
+pub(super) const STRUCTURE_SET_DATE: Attribute = Attribute(0x3006_0008, VR::DA);
+pub(super) const STRUCTURE_SET_TIME: Attribute = Attribute(0x3006_0009, VR::TM);
+pub(super) const REFERENCED_FRAMES_OF_REFERENCE: Attribute = Attribute(0x3006_0010, VR::SQ);
+pub(super) const RT_REFERENCED_STUDY: Attribute = Attribute(0x3006_0012, VR::SQ);
+pub(super) const RT_REFERENCED_SERIES: Attribute = Attribute(0x3006_0014, VR::SQ);
+pub(super) const CONTOUR_IMAGES: Attribute = Attribute(0x3006_0016, VR::SQ);
+pub(super) const STRUCTURES: Attribute = Attribute(0x3006_0020, VR::SQ);
+pub(super) const ROI_NUMBER: Attribute = Attribute(0x3006_0022, VR::IS);
+pub(super) const REFERENCED_FRAME_OF_REFERENCE: Attribute = Attribute(0x3006_0024, VR::UI);
+pub(super) const ROI_NAME: Attribute = Attribute(0x3006_0026, VR::LO);
+pub(super) const ROI_DISPLAY_COLOR: Attribute = Attribute(0x3006_002a, VR::IS);
+pub(super) const ROI_VOLUME: Attribute = Attribute(0x3006_002c, VR::DS);
+pub(super) const ROI_ALGORITHM: Attribute = Attribute(0x3006_0036, VR::CS);
+pub(super) const ROI_ALGORITHM_DESCRIPTION: Attribute = Attribute(0x3006_0038, VR::LO);
+pub(super) const ROI_CONTOURS: Attribute = Attribute(0x3006_0039, VR::SQ);
+pub(super) const CONTOURS: Attribute = Attribute(0x3006_0040, VR::SQ);
+pub(super) const CONTOUR_TYPE: Attribute = Attribute(0x3006_0042, VR::CS);
+pub(super) const CONTOUR_POINTS: Attribute = Attribute(0x3006_0046, VR::IS);
+pub(super) const CONTOUR_DATA: Attribute = Attribute(0x3006_0050, VR::DS);
+pub(super) const ROI_OBSERVATIONS: Attribute = Attribute(0x3006_0080, VR::SQ);
+pub(super) const OBSERVATION_NUMBER: Attribute = Attribute(0x3006_0082, VR::IS);
+pub(super) const REFERENCED_ROI_NUMBER: Attribute = Attribute(0x3006_0084, VR::IS);
+pub(super) const ROI_CODES: Attribute = Attribute(0x3006_0086, VR::SQ);
+pub(super) const ROI_INTERPRETED_TYPE: Attribute = Attribute(0x3006_00a4, VR::CS);
+pub(super) const ROI_INTERPRETER: Attribute = Attribute(0x3006_00a6, VR::PN);
+pub(super) const APPROVAL_STATUS: Attribute = Attribute(0x300e_0002, VR::CS);
+
 /// Patient and study attributes that are passed on as stored (PS3.3, C.7.1.1, C.7.2.1, C.7.2.2).
 pub(super) const INHERITED: [Attribute; 20] = [
     STUDY_DATE,

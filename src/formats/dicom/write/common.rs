@@ -170,6 +170,16 @@ pub(super) fn instances(source: &DicomSource) -> impl Iterator<Item = &DicomSlic
     source.slices.iter().filter(move |slice| seen.insert(slice.sop_instance_uid.as_str()))
 }
 
+/// The source's slices and the k of each on its grid; the nearest one where the grid's slices were interpolated.
+pub(super) fn slices(source: &DicomSource) -> impl Iterator<Item = (usize, &DicomSlice)> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number, not negative")]
+    let nearest = |place: &f64| place.round() as usize;
+    source.slices.iter().enumerate().map(move |(n, slice)| match &source.places {
+        Some(places) => (places.get(n).map_or(n, nearest), slice),
+        None => (n, slice),
+    })
+}
+
 /// A reference to the file of a slice.
 pub(super) fn instance(slice: &DicomSlice) -> Object {
     Object::default()

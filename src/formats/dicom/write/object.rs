@@ -13,6 +13,8 @@ use super::attributes::{Attribute, SOP_CLASS, SOP_INSTANCE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs::{self, Overwrite};
 
+/// Implicit little endian, in which texts may be longer than 64 KiB.
+pub(super) const IMPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2";
 const EXPLICIT_LITTLE_ENDIAN: &str = "1.2.840.10008.1.2.1";
 /// Names this program in the file meta information (PS3.7, D.3.3.2); derived from a UUID (PS3.5, B.2).
 const IMPLEMENTATION: &str = "2.25.134569267298242408887518249411064858062";
@@ -115,12 +117,26 @@ impl Object {
         Ok(item)
     }
 
-    /// Writes the object as a file, which appears whole or not at all.
+    /// The same without this attribute.
+    pub(super) fn without(mut self, attribute: Attribute) -> Self {
+        self.elements.remove_element(attribute.tag());
+        self
+    }
+
+    /// Writes the object as a file in explicit little endian; it appears whole or not at all.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] when the file exists and must not be replaced; [`ErrorKind::Output`] when it cannot be
     /// written.
     pub(super) fn write(self, path: &Path, overwrite: Overwrite) -> Result<()> {
+        self.write_as(EXPLICIT_LITTLE_ENDIAN, path, overwrite)
+    }
+
+    /// The same in another native transfer syntax, for an object without [`Object::encoded_items`].
+    ///
+    /// # Errors
+    /// As [`Object::write`].
+    pub(super) fn write_as(self, syntax: &str, path: &Path, overwrite: Overwrite) -> Result<()> {
         let text = |attribute: Attribute| {
             self.elements
                 .get(attribute.tag())
@@ -131,7 +147,7 @@ impl Object {
         let meta = FileMetaTableBuilder::new()
             .media_storage_sop_class_uid(text(SOP_CLASS))
             .media_storage_sop_instance_uid(text(SOP_INSTANCE))
-            .transfer_syntax(EXPLICIT_LITTLE_ENDIAN)
+            .transfer_syntax(syntax)
             .implementation_class_uid(IMPLEMENTATION)
             .implementation_version_name(IMPLEMENTATION_VERSION)
             .build()
