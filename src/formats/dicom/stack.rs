@@ -135,9 +135,17 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     let Some((reason, places)) = gaps else {
         return Ok(Stack { slices, affine, tilt, duplicates, places: None, is_oriented, warnings });
     };
-    warnings.push(Warning::new("resampled-slices", format!("slices are interpolated: {reason}")));
+    let made = gap::interpolated(&places);
+    let message = format!("{reason}; {} slices of the even grid (k = {}) are interpolated", made.len(), listed(&made));
+    warnings.push(Warning::new("resampled-slices", message));
     let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), is_oriented, warnings };
     Err(Refusal { reason, resampled: Some(Box::new(resampled)) })
+}
+
+/// The first few of some numbers.
+fn listed(numbers: &[usize]) -> String {
+    let few: Vec<_> = numbers.iter().take(8).map(usize::to_string).collect();
+    format!("{}{}", few.join(", "), if numbers.len() > few.len() { ", ..." } else { "" })
 }
 
 fn even_grid(positions: &[Vec<Placed<'_>>]) -> Option<Even> {
