@@ -156,8 +156,8 @@ impl Object {
         fs::write_atomic(path, overwrite, |output| {
             let failed = |e| Error::new(ErrorKind::Output, "cannot be written").at(path).because(e);
             file.write_all(&mut *output).map_err(failed)?;
-            let parts = self.tail.iter().flat_map(|(header, value)| [header, value]);
-            parts.map(|part| output.write_all(part).map_err(|e| fs::unwritable(path, e))).collect()
+            let mut parts = self.tail.iter().flat_map(|(header, value)| [header, value]);
+            parts.try_for_each(|part| output.write_all(part).map_err(|e| fs::unwritable(path, e)))
         })
     }
 }
