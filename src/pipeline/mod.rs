@@ -274,7 +274,7 @@ impl Pipeline {
     /// [`crate::ErrorKind::Limit`] when the plan does not fit the memory ceiling; [`crate::ErrorKind::Model`] when the
     /// network does not take the sizes that come out.
     pub fn plan(&self, source: &Grid) -> Result<Plan> {
-        self.install(|| Ok(plan::Layouts::new(self, source)?.plan))
+        self.install(|| Ok(plan::Layouts::new(self, source, None)?.plan))
     }
 
     /// Segments a study: one volume per input channel, all on one grid.

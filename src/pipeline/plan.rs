@@ -32,7 +32,8 @@ pub struct StageBytes {
     pub bytes: u64,
 }
 
-/// What a run will do and need; a model that feeds only a box of its grid is planned for all of it.
+/// What a run will do and need. A model that feeds only the box of its grid where something is seen is planned for all
+/// of the grid until the study is there, and for the box from then on ([`super::Outcome::plan`]).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -65,27 +66,64 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// The plan for a study on `source`.
-    pub(super) fn new(pipeline: &Pipeline, source: &Grid) -> Result<Self> {
+    /// The plan for a study on `source`, of which `fed` is what the network sees where that is known to be less than its
+    /// grid.
+    pub(super) fn new(pipeline: &Pipeline, source: &Grid, fed: Option<&Grid>) -> Result<Self> {
         let spec = pipeline.spec();
         let working = working_grid(spec, source)?;
+        let fed = fed.unwrap_or(&working);
         let network = pipeline.network;
         let wanted = pipeline.settings.tiling.as_ref().unwrap_or(&spec.tiling);
-        let layout = Layout::new(wanted, working.shape(), &network)?;
+        let layout = Layout::new(wanted, fed.shape(), &network)?;
         let classes = classes(spec, pipeline.predictor.as_ref(), &layout)?;
         let decide = decide_options(spec, classes);
         let draft = |tiling: &Tiling| {
-            Plan::new(pipeline, source, &working, &Layout::new(tiling, working.shape(), &network)?, &decide)
+            Plan::new(pipeline, [source, &working, fed], &Layout::new(tiling, fed.shape(), &network)?, &decide)
         };
-        let (tiling, plan) = fitting(wanted, &working, &network, pipeline.ceiling(), draft)?;
+        let (tiling, plan) = fitting(wanted, fed, &network, pipeline.ceiling(), draft)?;
         Ok(Self { plan, working, tiling, network, classes, decide })
     }
+}
+
+/// Bytes of the study and of what brings it onto the network's grid.
+fn prepare_bytes(pipeline: &Pipeline, source: &Grid, working: &Grid) -> u64 {
+    let spec = pipeline.spec();
+    let fed = floats(working.voxels() * spec.input.channels.len());
+    // A channel with values that are not finite is copied; the box that is fed is one more copy.
+    let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
+    let cropped = if spec.input.crop.is_some() { fed } else { 0 };
+    study_bytes(pipeline, source) + fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()))
+}
+
+/// Bytes of the program, its model and the study.
+fn study_bytes(pipeline: &Pipeline, source: &Grid) -> u64 {
+    let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
+    program + floats(source.voxels() * pipeline.spec().input.channels.len())
+}
+
+fn floats(count: usize) -> u64 {
+    (count as u64).saturating_mul(4)
+}
+
+/// The network's grid over `source`, which it fits the ceiling to prepare.
+///
+/// # Errors
+/// [`crate::ErrorKind::Limit`] when it does not.
+pub(super) fn prepared_grid(pipeline: &Pipeline, source: &Grid) -> Result<Grid> {
+    let working = working_grid(pipeline.spec(), source)?;
+    let (bytes, ceiling) = (prepare_bytes(pipeline, source, &working), pipeline.ceiling().unwrap_or(u64::MAX));
+    if bytes > ceiling { Err(too_little(bytes, ceiling)) } else { Ok(working) }
+}
+
+fn too_little(bytes: u64, ceiling: u64) -> Error {
+    Error::limit(format!("this study needs {bytes} bytes of memory, more than the ceiling of {ceiling}"))
+        .hint(format!("give --max-ram {}M or more", bytes.div_ceil(1_000_000)))
 }
 
 /// The first tiling, from the wanted one to smaller ones with the same scores, whose plan fits the ceiling.
 fn fitting(
     wanted: &Tiling,
-    working: &Grid,
+    fed: &Grid,
     network: &NetworkShape,
     ceiling: Option<u64>,
     draft: impl Fn(&Tiling) -> Result<Plan>,
@@ -96,15 +134,14 @@ fn fitting(
     if least <= ceiling {
         return Ok((wanted.clone(), first));
     }
-    for tiling in smaller(wanted, working.shape(), network)? {
+    for tiling in smaller(wanted, fed.shape(), network)? {
         let plan = draft(&tiling)?;
         least = least.min(plan.peak_bytes);
         if plan.peak_bytes <= ceiling {
             return Ok((tiling, plan));
         }
     }
-    Err(Error::limit(format!("this study needs {least} bytes of memory, more than the ceiling of {ceiling}"))
-        .hint(format!("give --max-ram {}M or more", least.div_ceil(1_000_000))))
+    Err(too_little(least, ceiling))
 }
 
 /// Tilings of ever smaller patches or batches that give the scores of `wanted`.
@@ -144,37 +181,29 @@ fn exact_patches(mut patch: [usize; 3], halo: [usize; 3], multiple: [usize; 3]) 
 }
 
 impl Plan {
+    /// `fed` is the part of the `working` grid that the network sees.
     fn new(
         pipeline: &Pipeline,
-        source: &Grid,
-        working: &Grid,
+        [source, working, fed]: [&Grid; 3],
         layout: &Layout,
         decide: &DecideOptions,
     ) -> Result<Self> {
-        let spec = pipeline.spec();
-        let channels = spec.input.channels.len();
-        let floats = |count: usize| (count as u64).saturating_mul(4);
-        let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
-        let study = program + floats(source.voxels() * channels);
-        let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
-        // A channel with values that are not finite is copied; the box that is fed is one more copy.
-        let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
-        let cropped = if spec.input.crop.is_some() { fed } else { 0 };
-        let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
+        let channels = pipeline.spec().input.channels.len();
+        let (study, labels) = (study_bytes(pipeline, source), source.voxels() as u64 * 2);
         let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
         let engine = pipeline.predictor.working_bytes(&shape)?;
-        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide);
+        let network = floats(fed.voxels() * channels) + engine + pass_bytes(layout, &shape, fed, source, decide);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
         let runs = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
         let kept = if pipeline.settings.keep_probabilities {
-            3 * floats(source.voxels()) + 2 * floats(working.voxels())
+            3 * floats(source.voxels()) + 2 * floats(fed.voxels())
         } else {
             labels
         };
         let stages = vec![
             StageBytes { name: "read", bytes: study },
-            StageBytes { name: "prepare", bytes: study + prepare },
+            StageBytes { name: "prepare", bytes: prepare_bytes(pipeline, source, working) },
             StageBytes { name: "network", bytes: study + network },
             StageBytes { name: "postprocess", bytes: after + runs },
             StageBytes { name: "write", bytes: after + kept },
@@ -194,19 +223,19 @@ impl Plan {
 
 /// Bytes beside the study and what is fed while tiles run: buffers of the network of input `shape`, the ring of the
 /// stitcher, the decision with the labels.
-fn pass_bytes(layout: &Layout, shape: &[usize], working: &Grid, source: &Grid, decide: &DecideOptions) -> u64 {
+fn pass_bytes(layout: &Layout, shape: &[usize], fed: &Grid, source: &Grid, decide: &DecideOptions) -> u64 {
     let classes = decide.ids.len();
     let (ring, depth) =
-        if covers(layout) { (0, working.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
+        if covers(layout) { (0, fed.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
     let values = |shape: &[usize]| shape.iter().fold(4_u64, |bytes, &n| bytes.saturating_mul(n as u64));
     // One plane of all classes for an activation, one of all channels of the output for a file of probabilities.
-    let planes = values(&[classes + 1, working.shape()[0], working.shape()[1]]);
+    let planes = values(&[classes + 1, fed.shape()[0], fed.shape()[1]]);
     values(shape)
         + values(&layout.output_shape(shape[0], classes))
         + ring
         + values(&layout.output())
         + planes
-        + Decider::bytes(working, source, decide, depth)
+        + Decider::bytes(fed, source, decide, depth)
 }
 
 /// True when one patch's output is the whole grid, so that nothing has to be stitched.

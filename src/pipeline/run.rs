@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::plan::{Layouts, covers};
+use super::plan::{Layouts, covers, prepared_grid};
 use super::probabilities::Probabilities;
 use super::progress::Stage;
 use super::stitch::{Slab, Stitcher};
@@ -20,18 +20,24 @@ use crate::volume::{LabelMap, Volume};
 /// Labels of a study, on the caller's threads.
 pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     let grid = check_channels(pipeline, channels)?;
-    let layouts = Layouts::new(pipeline, &grid)?;
+    let working = prepared_grid(pipeline, &grid)?;
+    // Without a crop what is fed is known, so that a study that is too large is refused before any work.
+    let known = if pipeline.spec().input.crop.is_none() { Some(Layouts::new(pipeline, &grid, None)?) } else { None };
     let mut clock = Clock { seconds: Vec::new(), start: Instant::now() };
     let mut warnings = pipeline.notes.clone();
     let watch = pipeline.watch();
 
     watch.step(Stage::Prepare, 0, 1)?;
-    let fed = prepare(pipeline.spec(), channels, &layouts.working, &mut warnings)?;
+    let fed = prepare(pipeline.spec(), channels, &working, &mut warnings)?;
+    let layouts = match known {
+        Some(layouts) => layouts,
+        None => Layouts::new(pipeline, &grid, fed.as_ref().map(|fed| fed[0].grid()))?,
+    };
     clock.stop(Stage::Prepare);
     watch.step(Stage::Prepare, 1, 1)?;
 
     let (ids, probabilities) = match fed {
-        Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
+        Some(fed) => infer(pipeline, &layouts, &fed, &grid, &mut warnings)?,
         None => (Volume::zeros(grid)?, nothing(pipeline, &layouts)),
     };
     clock.stop(Stage::Network);
@@ -89,6 +95,7 @@ fn infer(
     layouts: &Layouts,
     fed: &[Volume],
     target: &Grid,
+    warnings: &mut Vec<Warning>,
 ) -> Result<(Volume<u16>, Option<Probabilities>)> {
     let working = fed[0].grid();
     let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
@@ -104,7 +111,7 @@ fn infer(
     };
     let plane = working.shape()[0] * working.shape()[1];
     let decider = Decider::new(working, target, &decide)?;
-    let mut sink = Sink { decider, store, classes: layouts.classes, plane };
+    let mut sink = Sink { decider, store, classes: layouts.classes, plane, not_finite: 0 };
     let mut passes = Passes::new(pipeline, &layout, layouts.classes)?;
     if covers(&layout) {
         pipeline.watch().step(Stage::Network, 0, 1)?;
@@ -130,6 +137,15 @@ fn infer(
         stitcher.finish(layout.shape()[2], |slab| sink.take(pipeline, slab))?;
     }
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
+    if sink.not_finite > 0 {
+        let message = format!(
+            "{} of the network's {} scores are NaN or infinite, so labels there mean nothing: the model's weights are \
+             damaged or the image's values are beyond what it computes with",
+            sink.not_finite,
+            working.voxels() * layouts.classes
+        );
+        warnings.push(Warning::new("scores-not-finite", message));
+    }
     Ok((sink.decider.finish()?, sink.store))
 }
 
@@ -140,11 +156,14 @@ struct Sink {
     classes: usize,
     /// Voxels of a plane of the network's grid.
     plane: usize,
+    /// Scores that were no finite numbers.
+    not_finite: usize,
 }
 
 impl Sink {
     fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
         let plane = self.plane;
+        self.not_finite += slab.not_finite(plane);
         slab.activate(pipeline.spec().output.activation, self.classes, plane)?;
         self.decider.push_strided(slab.data, slab.class_stride, slab.planes)?;
         self.store.as_ref().map_or(Ok(()), |store| store.push(&slab))

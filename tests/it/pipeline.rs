@@ -466,7 +466,9 @@ fn only_the_box_above_the_threshold_is_fed() {
                 "[input]\ncrop = {{ threshold = 0.5, margin = {margin} }}\n[output]\noutside = '{outside}'\nback = '{back}'"
             );
             let outcome = segment(builder(network, spec(2, &more)).keep_probabilities(true), &[study.clone()]);
-            assert_eq!(*seen.lock().unwrap(), [[5 + 2 * margin, 7 + 2 * margin, 2 + 2 * margin]]);
+            let fed = [5 + 2 * margin, 7 + 2 * margin, 2 + 2 * margin];
+            assert_eq!(*seen.lock().unwrap(), [fed]);
+            assert_eq!((outcome.plan.working, outcome.plan.patch), (shape, fed));
             // Every fed voxel scores above background, whatever lies beyond.
             let fed = |v: usize, low: usize, high: usize| (low - margin..high + margin).contains(&v);
             for ((i, j, k), id) in outcome.labels.ids.view().indexed_iter() {
@@ -480,6 +482,23 @@ fn only_the_box_above_the_threshold_is_fed() {
     let outcome = segment(builder(Network::pointwise(2), spec(2, more)).keep_probabilities(true), &[study]);
     assert!(outcome.labels.is_empty() && outcome.warnings.iter().any(|w| w.code == "empty"));
     check_probabilities(&outcome);
+}
+
+/// Scores that are no numbers are counted, whether one patch covers the grid or several do.
+#[test]
+fn scores_that_are_not_finite_come_with_a_warning() {
+    let study = texture(grid([6, 6, 6]), 2, true);
+    for tiling in ["", "[tiling]\nmethod = 'sliding-window'\npatch = [6, 6, 3]\noverlap = 0.0\n"] {
+        let network = Network::new(3, 1, 2, |input, _, output| {
+            output.fill(0.5);
+            output[0] = f32::NAN;
+            output[input.len()] = f32::INFINITY;
+        });
+        let outcome = segment(builder(network, spec(2, tiling)), &[study.clone()]);
+        let warning = outcome.warnings.iter().find(|w| w.code == "scores-not-finite").unwrap();
+        let bad = if tiling.is_empty() { 2 } else { 4 };
+        assert!(warning.message.starts_with(&format!("{bad} of the network's 432 scores")), "{warning}");
+    }
 }
 
 #[test]
