@@ -99,6 +99,13 @@ pub(crate) fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The first `len` bytes of a file, fewer where it is shorter.
+pub(crate) fn head(path: &Path, len: u64) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    open(path)?.take(len).read_to_end(&mut head).map_err(|e| unreadable(path, e))?;
+    Ok(head)
+}
+
 /// `len` bytes of a file from `offset` on.
 pub(crate) fn read_range(path: &Path, offset: u64, len: usize) -> Result<Vec<u8>> {
     let mut file = open(path)?;
@@ -333,6 +340,18 @@ fn kernel_figure(file: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Bytes that this user may still write to the file system of `path`, where the system says.
+#[cfg(unix)]
+pub(crate) fn available(path: &Path) -> Option<u64> {
+    let system = rustix::fs::statvfs(path).ok()?;
+    system.f_bavail.checked_mul(system.f_frsize)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn available(_: &Path) -> Option<u64> {
+    None
 }
 
 /// Temporary files are private; an output gets the permissions of an ordinary new file.

@@ -7,19 +7,22 @@ use std::sync::Arc;
 
 use regex_lite::Regex;
 
-use super::inputs::{Inputs, StudyOptions, stem};
-use super::ledger::Status;
+use super::bids;
 #[cfg(feature = "dicom")]
-use super::{inputs, series};
+use super::bids::BidsName;
+use super::case::{Case, Origin, joined, slashed};
+use super::channels::{Channels, expression};
+use super::ledger::Status;
+use super::privacy::Names;
+#[cfg(feature = "dicom")]
+use super::series;
 use crate::error::{Error, Result};
 #[cfg(feature = "dicom")]
 use crate::formats::dicom::{self, SeriesSummary, Triage};
-use crate::formats::{self, Probe};
 use crate::fs;
 #[cfg(feature = "dicom")]
 use crate::limits::Limits;
 use crate::model::ModelSpec;
-use crate::report::FileRecord;
 
 /// What [`discover`] takes.
 #[derive(Debug, Clone, Default)]
@@ -31,35 +34,19 @@ pub struct DiscoverOptions {
     /// Cases whose path below the folder, or `path/number_description` of a DICOM series, the regular expression
     /// finds. Every series that it finds is a case.
     pub select: Option<String>,
-}
-
-/// One thing to segment, or the reason why something is not.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Case {
-    /// Its place in the tree without suffixes, parted by `/`; the label volume is `<name>_seg.nii.gz`.
-    pub name: String,
-    /// The file, or the folder of a DICOM series, relative to the folder of the batch.
-    pub input: PathBuf,
-    /// How it was chosen, or why nothing can be done.
-    pub reason: String,
-    /// Tells cases apart that lie in one place.
-    identity: String,
-    origin: Origin,
-}
-
-#[derive(Debug, Clone)]
-enum Origin {
-    Nifti(PathBuf),
-    #[cfg(feature = "dicom")]
-    Dicom(Arc<Triage>, Box<SeriesSummary>),
-    Nothing(Status),
+    /// For each channel of the model a regular expression that finds its inputs: in the file's name without suffix, or
+    /// in `number_description` of a DICOM series. What is left of a file's name is the study's. Empty: channels are
+    /// known by nnU-Net's numbers (`_0000`) or their names (`_T1w`, `_FLAIR`), series by their descriptions.
+    pub channels: Vec<String>,
+    /// Words of patients' names, as the DICOM files below the folder hold them, may stand in names of cases and in
+    /// reasons; otherwise each is replaced.
+    pub with_phi: bool,
 }
 
 /// Finds the cases below `folder`, sorted by name. Links are followed, each folder is entered once.
 ///
-/// Never a case: what lies in `output`, files named `*_seg.nii.gz` or `*_seg.nii`, and files whose name begins with a
-/// dot. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
+/// Never a case: what lies in `output`, label volumes by their name (`*_seg.nii.gz`, `*_dseg.nii.gz`), files whose name begins with a dot, and
+/// `derivatives/` and `sourcedata/` of a BIDS data set. Of each DICOM study one series is chosen, by the modality and contrast that the name of the channel in `spec`
 /// says, or else its intended use.
 ///
 /// # Errors
@@ -73,50 +60,41 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         return Err(Error::usage("the inputs lie in the output folder").at(folder).hint("name another output folder"));
     }
     let filter = Filter::new(options)?;
+    let is_dataset = fs::exists(&folder.join("dataset_description.json"));
     let inside = |path: &Path| {
         let relative = path.strip_prefix(folder).ok()?;
-        (!root.join(relative).starts_with(&output)).then(|| relative.to_owned())
+        let is_raw = !(is_dataset && ["derivatives", "sourcedata"].iter().any(|part| relative.starts_with(part)));
+        (is_raw && !root.join(relative).starts_with(&output)).then(|| relative.to_owned())
     };
+    let channels = Channels::new(spec, &options.channels)?;
     let walk = fs::walk(folder);
-    let mut cases: Vec<Case> = walk
-        .files
-        .iter()
-        .filter(|path| is_nifti(path))
-        .filter_map(|path| Some((inside(path)?, path)))
-        .filter(|(relative, _)| filter.takes_file(relative))
-        .map(|(relative, path)| Case {
-            name: joined(relative.parent(), &stem(&relative).to_string_lossy()),
-            input: relative,
-            reason: String::new(),
-            identity: String::new(),
-            origin: Origin::Nifti(path.clone()),
-        })
-        .collect();
+    let files = walk.files.iter().filter(|path| is_nifti(path)).filter_map(|path| Some((inside(path)?, path.clone())));
+    let mut cases = channels.cases(files.filter(|(relative, _)| filter.takes_file(relative)).collect());
     let failure = |path: &Path, reason: &str| {
         let relative = inside(path)?;
         let name = joined(relative.parent(), &relative.file_name()?.to_string_lossy());
-        let (reason, identity) = (reason.to_owned(), String::new());
-        filter.selects(&name).then_some(Case {
-            name,
-            input: relative,
-            reason,
-            identity,
-            origin: Origin::Nothing(Status::Failed),
-        })
+        filter.selects(&name).then(|| Case::new(name, relative, reason, Origin::Nothing(Status::Failed)))
     };
     cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
+    #[cfg(not(feature = "dicom"))]
+    let names = Names::default();
     #[cfg(feature = "dicom")]
-    {
+    let names = {
         let triage = Arc::new(dicom::scan(folder, &Limits::default())?);
         let is_known = |path: &Path| is_nifti(path) || walk.errors.iter().any(|error| error.path() == Some(path));
         let damaged = triage.unreadable.iter().filter(|file| !is_known(&file.path));
         cases.extend(damaged.filter_map(|file| failure(&file.path, &file.reason)));
         let missing = |path: &PathBuf| failure(path, "a DICOMDIR names this file and it is not there");
         cases.extend(triage.missing.iter().filter_map(missing));
-        cases.extend(series_cases(&triage, spec, &filter, &inside));
+        cases.extend(series_cases(&triage, &series::Wanted::by(spec), &channels, &filter, &inside));
+        Names::of(triage.patient_names())
+    };
+    if !options.with_phi {
+        cases.iter_mut().for_each(|case| case.hide(&names));
     }
-    let _ = spec;
     name_apart(&mut cases);
+    let images = cases.iter_mut().filter(|case| case.outcome().is_none());
+    bids::name_apart(&mut images.map(|case| (&mut case.bids, case.name.clone())).collect::<Vec<_>>());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
 }
@@ -124,79 +102,49 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
 #[cfg(feature = "dicom")]
 fn series_cases(
     triage: &Arc<Triage>,
-    spec: &ModelSpec,
+    wanted: &series::Wanted,
+    channels: &Channels,
     filter: &Filter,
     inside: &dyn Fn(&Path) -> Option<PathBuf>,
 ) -> Vec<Case> {
-    let wanted = series::Wanted::by(spec);
     let case = |row: &SeriesSummary, file: &str, reason: String, origin: Origin| {
         let folder = inside(&row.folder)?;
         let identity = format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape);
-        Some(Case { name: joined(Some(&folder), file), input: folder, reason, identity, origin })
+        let case = Case::new(joined(Some(&folder), file), folder, reason, origin);
+        Some(Case { identity, bids: BidsName::of_series(row), ..case })
     };
-    let chosen = |row: &SeriesSummary, reason| {
-        case(row, &series::file_name(row), reason, Origin::Dicom(triage.clone(), Box::new(row.clone())))
+    let chosen = |rows: Vec<SeriesSummary>, reason| {
+        let (first, file) = (rows[0].clone(), series::file_name(&rows[0]));
+        case(&first, &file, reason, Origin::Dicom(triage.clone(), rows))
+    };
+    let ended = |study: &[&SeriesSummary], status, reason| case(study[0], "study", reason, Origin::Nothing(status));
+    let is_asked = |row: &&&SeriesSummary| {
+        let name = || Some(joined(Some(&inside(&row.folder)?), &series::file_name(row)));
+        series::is_selectable(row) && name().is_some_and(|name| filter.selects(&name))
     };
     let mut cases = Vec::new();
     for study in series::studies(triage) {
-        if filter.select.is_some() {
-            let rows = study.iter().filter(|row| series::is_selectable(row));
-            let asked = rows.filter_map(|row| chosen(row, "selected by the expression".to_owned()));
-            cases.extend(asked.filter(|case| filter.selects(&case.name)));
-            continue;
+        let asked: Vec<_> = study.iter().filter(is_asked).copied().collect();
+        if !channels.is_one() {
+            let rows = if filter.select.is_some() { asked } else { study };
+            if !rows.is_empty() {
+                cases.extend(match channels.of_study(&rows) {
+                    Ok((rows, reason)) => chosen(rows, reason),
+                    Err((status, reason)) => ended(&rows, status, reason),
+                });
+            }
+        } else if filter.select.is_some() {
+            let reason = "selected by the expression";
+            cases.extend(asked.into_iter().filter_map(|row| chosen(vec![row.clone()], reason.to_owned())));
+        } else {
+            cases.extend(match wanted.decide(&study) {
+                series::Decision::Segment(row, reason) => chosen(vec![row.clone()], reason),
+                series::Decision::Skip(reason) => ended(&study, Status::Skipped, reason),
+                series::Decision::Fail(reason) => ended(&study, Status::Failed, reason),
+            });
         }
-        cases.extend(match wanted.decide(&study) {
-            series::Decision::Segment(row, reason) => chosen(row, reason),
-            series::Decision::Skip(reason) => case(study[0], "study", reason, Origin::Nothing(Status::Skipped)),
-            series::Decision::Fail(reason) => case(study[0], "study", reason, Origin::Nothing(Status::Failed)),
-        });
     }
     cases
-}
-
-impl Case {
-    /// What the headers of the case say.
-    ///
-    /// # Errors
-    /// What the reader refuses; [`crate::ErrorKind::Unsupported`] with the reason for a case without a volume.
-    pub fn probe(&self, options: &StudyOptions) -> Result<Probe> {
-        match &self.origin {
-            Origin::Nifti(path) => formats::probe(path, &options.read()),
-            #[cfg(feature = "dicom")]
-            Origin::Dicom(triage, row) => triage.probe_row(row),
-            Origin::Nothing(_) => Err(Error::unsupported(self.reason.clone()).at(&self.input)),
-        }
-    }
-
-    /// How the case ends before it has begun, where it does.
-    #[must_use]
-    pub fn outcome(&self) -> Option<Status> {
-        match self.origin {
-            Origin::Nothing(status) => Some(status),
-            _ => None,
-        }
-    }
-
-    /// SHA-256 of what would be read.
-    pub(super) fn hash(&self) -> Result<String> {
-        match &self.origin {
-            Origin::Nifti(path) => fs::sha256(path),
-            #[cfg(feature = "dicom")]
-            Origin::Dicom(triage, row) => inputs::hash_of_files(&triage.files(row)?),
-            Origin::Nothing(_) => Err(Error::unsupported(self.reason.clone())),
-        }
-    }
-
-    /// Reads the volume.
-    pub(super) fn read(&self, sha256: String, spec: &ModelSpec, options: &StudyOptions) -> Result<Inputs> {
-        let (study, path) = match &self.origin {
-            Origin::Nifti(path) => (formats::read(path, &options.read())?, path.clone()),
-            #[cfg(feature = "dicom")]
-            Origin::Dicom(triage, row) => (triage.read_row_as(row, &options.read())?, row.folder.clone()),
-            Origin::Nothing(_) => return Err(Error::unsupported(self.reason.clone())),
-        };
-        Inputs::of_study(study, FileRecord { path, sha256 }, spec, options)
-    }
 }
 
 /// Which cases are wanted.
@@ -208,9 +156,7 @@ struct Filter {
 impl Filter {
     fn new(options: &DiscoverOptions) -> Result<Self> {
         let pattern = options.pattern.as_ref().map(|glob| Ok::<_, Error>((glob_regex(glob)?, glob.contains('/'))));
-        let select = options.select.as_ref().map(|text| {
-            Regex::new(text).map_err(|e| Error::usage(format!("{text:?} is no regular expression")).because(e))
-        });
+        let select = options.select.as_ref().map(|text| expression(text));
         Ok(Self { pattern: pattern.transpose()?, select: select.transpose()? })
     }
 
@@ -241,10 +187,11 @@ fn glob_regex(glob: &str) -> Result<Regex> {
     Regex::new(&text).map_err(|e| Error::usage(format!("{glob:?} is no pattern")).because(e))
 }
 
+/// True for a name of a NIfTI file that is no label volume of an earlier batch.
 fn is_nifti(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let ends = |suffixes: [&str; 2]| suffixes.iter().any(|suffix| name.ends_with(suffix));
-    ends([".nii", ".nii.gz"]) && !ends(["_seg.nii", "_seg.nii.gz"]) && !name.starts_with('.')
+    let stem = [".nii", ".nii.gz"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    stem.is_some_and(|stem| !stem.ends_with("_seg") && !stem.ends_with("_dseg") && !stem.starts_with('.'))
 }
 
 /// The path without links, as far as it exists.
@@ -254,18 +201,6 @@ fn resolved(path: &Path) -> PathBuf {
     match there {
         Some((part, real)) => absolute.strip_prefix(part).map_or(real.clone(), |rest| real.join(rest)),
         None => absolute,
-    }
-}
-
-fn slashed(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
-}
-
-fn joined(folder: Option<&Path>, name: &str) -> String {
-    match folder {
-        Some(folder) if !folder.as_os_str().is_empty() => format!("{}/{name}", slashed(folder)),
-        _ => name.to_owned(),
     }
 }
 
@@ -299,7 +234,7 @@ mod tests {
     #[test]
     fn patterns_stay_within_a_name_unless_doubled() {
         let takes = |glob: &str, path: &str| {
-            let options = DiscoverOptions { pattern: Some(glob.to_owned()), select: None };
+            let options = DiscoverOptions { pattern: Some(glob.to_owned()), ..Default::default() };
             Filter::new(&options).unwrap().takes_file(Path::new(path))
         };
         assert!(takes("*T1w*", "sub-1/anat/sub-1_T1w.nii.gz"));

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "dicom")]
 use rayon::prelude::*;
 
+use super::privacy::Names;
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, OnGap, ReadOptions, Study};
 use crate::fs;
@@ -30,6 +30,9 @@ pub struct StudyOptions {
     pub series: Option<String>,
     /// What is done about missing slices of a DICOM series.
     pub on_gap: OnGap,
+    /// Words of the patient's name, as a DICOM series holds it, may stand in the record of the run; otherwise each is
+    /// replaced.
+    pub with_phi: bool,
 }
 
 impl StudyOptions {
@@ -56,6 +59,8 @@ pub struct Inputs {
     pub warnings: Vec<Warning>,
     /// The orientation that the user vouches for, under which outputs are reopened.
     pub(super) assume_orientation: Option<Orientation>,
+    /// Names that the record of the run may not hold.
+    pub(super) names: Names,
 }
 
 impl Inputs {
@@ -67,36 +72,42 @@ impl Inputs {
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
         check_count(paths.len(), spec)?;
         let read = options.read();
-        let mut inputs: Option<Self> = None;
+        let mut inputs = None;
         for path in paths {
             let path = path.as_ref();
             let study = formats::read(path, &read)?;
-            let sha256 = hash(path, &study.source)?;
-            let file = FileRecord { path: path.to_owned(), sha256 };
-            match &mut inputs {
-                None => inputs = Some(Self::of_study(study, file, spec, options)?),
-                Some(inputs) => {
-                    check_orientation(path, &study.source, spec, options)?;
-                    let volume = inputs.onto_first(study.volume, path, options.match_grid)?;
-                    inputs.channels.push(volume);
-                    inputs.files.push(file);
-                    inputs.warnings.extend(study.warnings);
-                }
-            }
+            let file = FileRecord { path: path.to_owned(), sha256: hash(path, &study.source)? };
+            inputs = Some(Self::joined(inputs, study, file, spec, options)?);
         }
         inputs.ok_or_else(|| Error::usage("no input file was named"))
     }
 
-    /// The first channel of a study that was read already.
-    pub(super) fn of_study(study: Study, file: FileRecord, spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
+    /// The inputs with one more channel that was read already.
+    pub(super) fn joined(
+        inputs: Option<Self>,
+        study: Study,
+        file: FileRecord,
+        spec: &ModelSpec,
+        options: &StudyOptions,
+    ) -> Result<Self> {
         check_orientation(&file.path, &study.source, spec, options)?;
-        Ok(Self {
-            channels: vec![study.volume],
-            source: study.source,
-            files: vec![file],
-            warnings: study.warnings,
-            assume_orientation: options.assume_orientation,
-        })
+        let names = if options.with_phi { Names::default() } else { Names::of_source(&study.source) };
+        let Some(mut inputs) = inputs else {
+            return Ok(Self {
+                channels: vec![study.volume],
+                source: study.source,
+                files: vec![file],
+                warnings: study.warnings,
+                assume_orientation: options.assume_orientation,
+                names,
+            });
+        };
+        let volume = inputs.onto_first(study.volume, &file.path, options.match_grid)?;
+        inputs.names.extend(names);
+        inputs.channels.push(volume);
+        inputs.files.push(file);
+        inputs.warnings.extend(study.warnings);
+        Ok(inputs)
     }
 
     /// Where the study is.
@@ -140,14 +151,13 @@ fn hash(path: &Path, source: &Source) -> Result<String> {
 }
 
 /// SHA-256 of the list of the hashes of files.
-#[cfg(feature = "dicom")]
 pub(super) fn hash_of_files(paths: &[&Path]) -> Result<String> {
     let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
     Ok(fs::sha256_of(hashes.join("\n").as_bytes()))
 }
 
 /// As many files as the network has channels.
-pub(super) fn check_count(files: usize, spec: &ModelSpec) -> Result<()> {
+fn check_count(files: usize, spec: &ModelSpec) -> Result<()> {
     let channels = &spec.input.channels;
     if files == channels.len() {
         return Ok(());
@@ -179,7 +189,7 @@ fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &S
 pub(super) fn stem(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let lower = name.to_ascii_lowercase();
-    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr"] {
+    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm"] {
         if lower.len() > suffix.len() && lower.ends_with(suffix) {
             return PathBuf::from(&name[..name.len() - suffix.len()]);
         }

@@ -1,6 +1,6 @@
 //! One study from its files to its files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::inputs::{Inputs, StudyOptions};
@@ -106,7 +106,13 @@ impl Segmentation {
         self.watch.step(Stage::Write, 0, 1)?;
         let start = Instant::now();
         let overwrite = outputs.overwrite;
-        let certificate = self.write_labels(&outputs.labels, self.labels(), overwrite)?;
+        let mut manifest = self.manifest();
+        if let Some(path) = &outputs.labels {
+            manifest.certificate = Some(self.write_labels(path, self.labels(), overwrite)?);
+            manifest.output = Some(FileRecord { path: self.without_names(path), sha256: fs::sha256(path)? });
+        }
+        manifest.derived = self.write_derived(outputs)?;
+        manifest.derived.iter_mut().for_each(|file| file.path = self.without_names(&file.path));
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
         }
@@ -125,9 +131,7 @@ impl Segmentation {
             let png = report::preview(&self.inputs.channels[0], self.labels(), &report::PreviewOptions::default())?;
             fs::write_bytes(path, overwrite, &png)?;
         }
-        let mut manifest = self.manifest();
-        manifest.output = Some(FileRecord { path: outputs.labels.clone(), sha256: fs::sha256(&outputs.labels)? });
-        manifest.certificate = Some(certificate);
+        manifest.peak_rss_bytes = fs::peak_rss();
         manifest.seconds.push(StageSeconds { stage: Stage::Write, seconds: start.elapsed().as_secs_f64() });
         if let Some(path) = &outputs.manifest {
             fs::write_text(path, overwrite, &report::to_json(&manifest)?)?;
@@ -135,14 +139,18 @@ impl Segmentation {
         Ok(manifest)
     }
 
-    /// The record of the run, without output and certificate.
+    /// The record of the run, without output and certificate; without words of the patient's name unless
+    /// [`StudyOptions::with_phi`] lets them in.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
+        let file = |file: &FileRecord| FileRecord { path: self.without_names(&file.path), sha256: file.sha256.clone() };
+        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide(&w.message));
         Manifest {
             program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
             notice: Manifest::NOTICE,
-            inputs: self.inputs.files.clone(),
+            inputs: self.inputs.files.iter().map(file).collect(),
             output: None,
+            derived: Vec::new(),
             grid: self.labels().grid().into(),
             certificate: None,
             model: ModelRecord::new(&self.spec, &self.origin),
@@ -153,8 +161,12 @@ impl Segmentation {
             volumes: report::volume_sums(&self.spec, &self.statistics),
             seconds: self.outcome.seconds.iter().map(|&(stage, seconds)| StageSeconds { stage, seconds }).collect(),
             peak_rss_bytes: fs::peak_rss(),
-            warnings: self.warnings(),
+            warnings: self.warnings().into_iter().map(warning).collect(),
         }
+    }
+
+    fn without_names(&self, path: &Path) -> PathBuf {
+        PathBuf::from(self.inputs.names.hide(&path.to_string_lossy()))
     }
 
     /// Everything the user should know, from reading to labels.

@@ -4,14 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::discover::Case;
 use super::inputs::StudyOptions;
+use super::layout::Layout;
 use super::ledger::Entry;
+use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::fs;
-
-/// What follows the name of a case in that of its label volume.
-pub(super) const LABELS: &str = "_seg.nii.gz";
 
 /// What happens when the output folder holds a ledger already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,43 +66,43 @@ impl FromStr for Shard {
 pub struct BatchOptions {
     /// The folder that the outputs go to; it is made.
     pub output: PathBuf,
+    /// How the outputs are named.
+    pub layout: Layout,
     /// What happens when it holds a ledger already.
     pub existing: Existing,
     /// Only a part of the cases.
     pub shard: Option<Shard>,
-    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
-    /// the network runs.
+    /// Studies in memory at a time: 1 works on one after the other on the pipeline's threads; with 3 the next one is read
+    /// and the last one written, on threads of their own, while the network runs.
     pub jobs: usize,
     /// Time that the network may take for one case; looked at between two patches.
     pub time_limit: Option<Duration>,
-    /// `<name>_stats.csv` for each case.
+    /// In which forms the labels of each case are written.
+    pub formats: Vec<OutputFormat>,
+    /// A table of volumes, places and intensities, `.._stats.csv`, for each case.
     pub statistics: bool,
-    /// `<name>_preview.png` for each case.
+    /// A picture, `.._preview.png`, for each case.
     pub preview: bool,
     /// How the cases are read.
     pub study: StudyOptions,
 }
 
 impl BatchOptions {
-    /// Label volumes alone, two studies in memory, no earlier ledger.
+    /// Label volumes alone, three studies in memory, no earlier ledger.
     #[must_use]
     pub fn new(output: impl Into<PathBuf>) -> Self {
         Self {
             output: output.into(),
+            layout: Layout::default(),
             existing: Existing::default(),
             shard: None,
-            jobs: 2,
+            jobs: 3,
             time_limit: None,
+            formats: vec![OutputFormat::Nifti],
             statistics: false,
             preview: false,
             study: StudyOptions::default(),
         }
-    }
-
-    /// Where a case's label volume goes, relative to the output folder.
-    #[must_use]
-    pub fn labels_of(case: &Case) -> PathBuf {
-        PathBuf::from(format!("{}{LABELS}", case.name))
     }
 }
 

@@ -3,16 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use super::inputs::stem;
+use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::fs::{self, Overwrite};
 use crate::model::ModelSpec;
 
-/// The files that a run writes beside the label volume.
+/// The files that a run writes: labels in at least one form, and what goes with them.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct OutputPaths {
     /// The label volume.
-    pub labels: PathBuf,
+    pub labels: Option<PathBuf>,
+    /// A DICOM segmentation, `.dcm`.
+    pub dicom_seg: Option<PathBuf>,
+    /// DICOM structures, `.dcm`.
+    pub rtstruct: Option<PathBuf>,
+    /// A folder for DICOM pictures.
+    pub secondary_capture: Option<PathBuf>,
     /// Statistics, `.csv` or `.json`.
     pub statistics: Option<PathBuf>,
     /// The manifest, `.json`.
@@ -33,7 +41,40 @@ impl OutputPaths {
     /// The label volume alone.
     #[must_use]
     pub fn new(labels: impl Into<PathBuf>) -> Self {
-        Self { labels: labels.into(), ..Self::default() }
+        Self { labels: Some(labels.into()), ..Self::default() }
+    }
+
+    /// Labels in these forms and nothing else: a single one goes to `output` itself, several go beside it as
+    /// [`OutputFormat::beside`] says. Without `output` they go beside the input as `<stem>_seg.nii.gz` and the like.
+    #[must_use]
+    pub fn with_formats(formats: &[OutputFormat], output: Option<&Path>, input: &Path) -> Self {
+        let mut paths = Self::default();
+        for &format in formats {
+            let path = match (formats, output) {
+                ([_], Some(output)) => output.to_owned(),
+                (_, Some(output)) => format.beside(output),
+                (_, None) => format.beside(&default_output(input)),
+            };
+            *paths.of(format) = Some(path);
+        }
+        paths
+    }
+
+    /// Where the labels in one form go.
+    pub(super) fn of(&mut self, format: OutputFormat) -> &mut Option<PathBuf> {
+        match format {
+            OutputFormat::Nifti => &mut self.labels,
+            OutputFormat::DicomSeg => &mut self.dicom_seg,
+            OutputFormat::Rtstruct => &mut self.rtstruct,
+            OutputFormat::SecondaryCapture => &mut self.secondary_capture,
+        }
+    }
+
+    /// The labels in the first form that is written.
+    #[must_use]
+    pub fn first(&self) -> Option<&Path> {
+        let forms = [&self.labels, &self.dicom_seg, &self.rtstruct, &self.secondary_capture];
+        forms.into_iter().find_map(|path| path.as_deref())
     }
 
     /// Refuses what could not be written at the end: existing files, missing folders, unknown suffixes, one name for
@@ -42,6 +83,7 @@ impl OutputPaths {
     /// # Errors
     /// [`crate::ErrorKind::Usage`] and [`crate::ErrorKind::Output`] with the path.
     pub fn check(&self, inputs: &[impl AsRef<Path>]) -> Result<()> {
+        self.check_forms(inputs.first().map(AsRef::as_ref))?;
         let mut seen: Vec<&Path> = inputs.iter().map(AsRef::as_ref).collect();
         for (path, suffixes) in self.all() {
             let name = path.to_string_lossy().to_ascii_lowercase();
@@ -57,6 +99,22 @@ impl OutputPaths {
         Ok(())
     }
 
+    /// Refuses forms that are not written, and DICOM objects where the input is not DICOM.
+    fn check_forms(&self, input: Option<&Path>) -> Result<()> {
+        if self.first().is_none() {
+            return Err(Error::usage("no form of labels is asked for").hint("name one with --format"));
+        }
+        if self.rtstruct.is_some() || self.secondary_capture.is_some() || self.dicom_seg.is_some() {
+            return Err(Error::unsupported("DICOM objects are not written by this version").hint("use --format nifti"));
+        }
+        let derived = [&self.dicom_seg, &self.rtstruct, &self.secondary_capture];
+        let is_derived = derived.into_iter().any(Option::is_some);
+        match input.filter(|input| is_derived && !formats::is_dicom(input)) {
+            Some(input) => Err(formats::not_dicom().at(input)),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses files of probabilities that exist.
     ///
     /// # Errors
@@ -68,7 +126,10 @@ impl OutputPaths {
 
     fn all(&self) -> impl Iterator<Item = (&Path, &'static [&'static str])> {
         const VOLUME: &[&str] = &[".nii.gz", ".nii"];
-        let optional: [(&Option<PathBuf>, &'static [&'static str]); 6] = [
+        let paths: [(&Option<PathBuf>, &'static [&'static str]); 9] = [
+            (&self.labels, VOLUME),
+            (&self.dicom_seg, &[".dcm"]),
+            (&self.rtstruct, &[".dcm"]),
             (&self.statistics, &[".csv", ".json"]),
             (&self.manifest, &[".json"]),
             (&self.preview, &[".png"]),
@@ -76,8 +137,7 @@ impl OutputPaths {
             (&self.lut, &[".txt", ".lut", ".ctbl"]),
             (&self.probabilities, VOLUME),
         ];
-        let optional = optional.into_iter().filter_map(|(path, suffixes)| path.as_deref().map(|p| (p, suffixes)));
-        std::iter::once((self.labels.as_path(), VOLUME)).chain(optional)
+        paths.into_iter().filter_map(|(path, suffixes)| path.as_deref().map(|p| (p, suffixes)))
     }
 }
 

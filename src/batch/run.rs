@@ -1,18 +1,19 @@
 //! Many cases, unattended: the next one is read and the last one written while the network runs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Instant;
 
-use super::discover::Case;
-use super::inputs::{Inputs, check_count};
+use super::case::Case;
+use super::inputs::Inputs;
 use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
 use super::one::Segmentation;
-use super::options::{BatchOptions, BatchProgress, Existing, LABELS};
-use super::outputs::OutputPaths;
+use super::options::{BatchOptions, BatchProgress, Existing};
+use super::space;
 use super::summary::{self, BatchSummary};
 use crate::error::{Error, ErrorKind, Result};
+use crate::formats;
 use crate::fs::{self, Overwrite};
 use crate::pipeline::Pipeline;
 use crate::report::FileRecord;
@@ -24,15 +25,14 @@ use crate::report::FileRecord;
 /// done once its line is in the ledger, and its files are moved to their names in one step each before that.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] for an earlier ledger or a model of several channels; [`crate::ErrorKind::Output`] when
-/// the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
+/// [`crate::ErrorKind::Usage`] for an earlier ledger; [`crate::ErrorKind::Output`] when the outputs would not
+/// fit the file system or the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
 pub fn run(
     pipeline: &Pipeline,
     mut cases: Vec<Case>,
     options: &BatchOptions,
     progress: &(dyn Fn(BatchProgress<'_>) + Sync),
 ) -> Result<BatchSummary> {
-    check_count(1, pipeline.spec())?;
     cases.retain(|case| options.shard.is_none_or(|shard| shard.takes(&case.name)));
     fs::make_dir(&options.output)?;
     let past = match options.existing {
@@ -40,6 +40,9 @@ pub fn run(
         _ => BTreeMap::new(),
     };
     let ledger = Ledger::open(&options.output, options.shard, options.existing)?;
+    let is_new = |case: &&Case| past.get(&case.name).is_none_or(|entry| entry.status != Status::Done);
+    pipeline.install(|| space::check(&cases.iter().filter(is_new).collect::<Vec<_>>(), options))?;
+    options.layout.start(pipeline, &cases, options)?;
     let batch = Batch { pipeline, options, past, settings: settings(pipeline, options)?, staging: staging(options) };
     fs::remove_folder(&batch.staging)?;
     fs::make_dir(&batch.staging)?;
@@ -63,7 +66,8 @@ pub fn run(
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
-    let parts = (options.study.volume, orientation, options.statistics, options.preview);
+    let parts =
+        (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -74,13 +78,32 @@ fn staging(options: &BatchOptions) -> PathBuf {
 }
 
 /// A case between two stages.
-enum Stage {
+enum Stage<'c> {
     /// Read.
-    Read(Box<Entry>, Box<Inputs>),
+    Read(&'c Case, Box<Entry>, Box<Inputs>),
     /// Segmented.
-    Labelled(Box<Entry>, Box<Segmentation>),
+    Labelled(&'c Case, Box<Entry>, Box<Segmentation>),
     /// Nothing is left to do.
     Ended(Box<Entry>),
+}
+
+/// The threads of a stage beside the network: their own where stages overlap, so that no thread of the network takes up
+/// a file while the others wait for it.
+struct Side<'a>(&'a Pipeline, Option<rayon::ThreadPool>);
+
+impl<'a> Side<'a> {
+    fn new(batch: &Batch<'a>) -> Self {
+        let threads = batch.pipeline.install(rayon::current_num_threads);
+        let pool = || rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok();
+        Self(batch.pipeline, if batch.options.jobs > 1 { pool() } else { None })
+    }
+
+    fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.1 {
+            Some(pool) => pool.install(work),
+            None => self.0.install(work),
+        }
+    }
 }
 
 struct Batch<'a> {
@@ -114,19 +137,20 @@ impl Batch<'_> {
         self.pipeline.watch().cancel.is_cancelled()
     }
 
-    fn read_all(&self, cases: &[Case], permits: &Receiver<()>, next: &SyncSender<Stage>) {
+    fn read_all<'c>(&self, cases: &'c [Case], permits: &Receiver<()>, next: &SyncSender<Stage<'c>>) {
+        let side = Side::new(self);
         for case in cases {
-            if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case)).is_err() {
+            if permits.recv().is_err() || self.is_stopped() || next.send(self.read(case, &side)).is_err() {
                 return;
             }
         }
     }
 
-    fn segment_all(&self, stages: Receiver<Stage>, next: SyncSender<Stage>) {
+    fn segment_all<'c>(&self, stages: Receiver<Stage<'c>>, next: SyncSender<Stage<'c>>) {
         for stage in stages {
             let stage = match stage {
                 Stage::Read(..) if self.is_stopped() => return,
-                Stage::Read(entry, inputs) => match self.segment(entry, *inputs) {
+                Stage::Read(case, entry, inputs) => match self.segment(case, entry, *inputs) {
                     Some(stage) => stage,
                     None => return,
                 },
@@ -141,16 +165,17 @@ impl Batch<'_> {
     fn write_all(
         &self,
         total: usize,
-        stages: &Receiver<Stage>,
+        stages: &Receiver<Stage<'_>>,
         permit: &SyncSender<()>,
         mut ledger: Ledger,
         progress: &(dyn Fn(BatchProgress<'_>) + Sync),
     ) -> Result<Vec<Entry>> {
+        let side = Side::new(self);
         let mut entries = Vec::new();
         for stage in stages {
             let mut entry = match stage {
-                Stage::Labelled(entry, segmentation) => self.written(*entry, &segmentation),
-                Stage::Read(entry, _) | Stage::Ended(entry) => *entry,
+                Stage::Labelled(case, entry, segmentation) => self.written(case, *entry, &segmentation, &side),
+                Stage::Read(_, entry, _) | Stage::Ended(entry) => *entry,
             };
             if !self.is_known(&entry) {
                 entry.ended = ledger::now();
@@ -172,7 +197,7 @@ impl Batch<'_> {
             })
     }
 
-    fn read(&self, case: &Case) -> Stage {
+    fn read<'c>(&self, case: &'c Case, side: &Side<'_>) -> Stage<'c> {
         let start = Instant::now();
         let mut entry = Box::new(Entry {
             case: case.name.clone(),
@@ -192,17 +217,28 @@ impl Batch<'_> {
             entry.status = status;
             return Stage::Ended(entry);
         }
-        let inputs = self.pipeline.install(|| {
-            let hash = case.hash()?;
-            entry.input_sha256 = Some(hash.clone());
+        if !case.is_dicom() && self.options.formats.iter().any(|format| format.is_dicom()) {
+            return Stage::Ended(failed(case, entry, &formats::not_dicom()));
+        }
+        let inputs = side.install(|| {
+            let stamp = case.stamp()?;
+            let hashes = case.hashes()?;
+            entry.input_sha256 = Some(match hashes.as_slice() {
+                [one] => one.clone(),
+                several => fs::sha256_of(several.join("\n").as_bytes()),
+            });
             if self.finished(&entry).is_some() {
                 return Ok(None);
             }
-            case.read(hash, self.pipeline.spec(), &self.options.study).map(Some)
+            let inputs = case.read(hashes, self.pipeline.spec(), &self.options.study)?;
+            if case.stamp()? != stamp {
+                return Err(Error::malformed("the input changed while it was read").at(&case.input));
+            }
+            Ok(Some(inputs))
         });
         entry.seconds = start.elapsed().as_secs_f64();
         match inputs {
-            Ok(Some(inputs)) => Stage::Read(entry, Box::new(inputs)),
+            Ok(Some(inputs)) => Stage::Read(case, entry, Box::new(inputs)),
             Ok(None) => {
                 if let Some(past) = self.finished(&entry) {
                     *entry = past.clone();
@@ -211,7 +247,7 @@ impl Batch<'_> {
                 "finished before".clone_into(&mut entry.reason);
                 Stage::Ended(entry)
             }
-            Err(error) => Stage::Ended(failed(entry, &error)),
+            Err(error) => Stage::Ended(failed(case, entry, &error)),
         }
     }
 
@@ -231,7 +267,7 @@ impl Batch<'_> {
     }
 
     /// `None` when the work was interrupted.
-    fn segment(&self, mut entry: Box<Entry>, inputs: Inputs) -> Option<Stage> {
+    fn segment<'c>(&self, case: &'c Case, mut entry: Box<Entry>, inputs: Inputs) -> Option<Stage<'c>> {
         let start = Instant::now();
         let cancel = &self.pipeline.watch().cancel;
         cancel.set_deadline(self.options.time_limit.and_then(|limit| start.checked_add(limit)));
@@ -239,63 +275,34 @@ impl Batch<'_> {
         cancel.set_deadline(None);
         entry.seconds += start.elapsed().as_secs_f64();
         match result {
-            Ok(segmentation) => Some(Stage::Labelled(entry, Box::new(segmentation))),
+            Ok(segmentation) => Some(Stage::Labelled(case, entry, Box::new(segmentation))),
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
-            Err(error) => Some(Stage::Ended(failed(entry, &error))),
+            Err(error) => Some(Stage::Ended(failed(case, entry, &error))),
         }
     }
 
-    fn written(&self, mut entry: Entry, segmentation: &Segmentation) -> Entry {
+    fn written(&self, case: &Case, mut entry: Entry, segmentation: &Segmentation, side: &Side<'_>) -> Entry {
         let start = Instant::now();
-        match self.pipeline.install(|| self.write(&entry.case, segmentation)) {
+        let options = self.options;
+        match side.install(|| options.layout.deliver(case, segmentation, options, &self.staging)) {
             Ok(outputs) => {
                 entry.status = Status::Done;
                 entry.outputs = outputs;
                 let labels = segmentation.statistics.labels.iter();
                 entry.volumes = labels.map(|l| LabelVolume { id: l.id, name: l.name.clone(), ml: l.ml }).collect();
                 let warnings = segmentation.warnings();
-                entry.warnings = warnings.into_iter().map(|warning| warning.message).collect();
+                entry.warnings = warnings.iter().map(|warning| case.without_names(&warning.message)).collect();
             }
-            Err(error) => entry = *failed(Box::new(entry), &error),
+            Err(error) => entry = *failed(case, Box::new(entry), &error),
         }
         entry.seconds += start.elapsed().as_secs_f64();
         entry
     }
-
-    /// Writes the files of a case aside and moves them to their names.
-    fn write(&self, name: &str, segmentation: &Segmentation) -> Result<Vec<FileRecord>> {
-        let suffixes = [
-            Some(LABELS),
-            self.options.statistics.then_some("_stats.csv"),
-            self.options.preview.then_some("_preview.png"),
-        ];
-        let replace = if self.options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
-        let aside = |suffix: &str| self.staging.join(format!("case{suffix}"));
-        let target = |suffix: &str| PathBuf::from(format!("{name}{suffix}"));
-        for suffix in suffixes.into_iter().flatten() {
-            let target = self.options.output.join(target(suffix));
-            fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
-            fs::check_output(&target, replace)?;
-        }
-        let mut paths = OutputPaths::new(aside(LABELS));
-        paths.statistics = suffixes[1].map(aside);
-        paths.preview = suffixes[2].map(aside);
-        paths.overwrite = Overwrite::Replace;
-        segmentation.write(&paths)?;
-        let moved = suffixes.into_iter().flatten().map(|suffix| {
-            let sha256 = fs::sha256(&aside(suffix))?;
-            fs::replace_file(&aside(suffix), &self.options.output.join(target(suffix)))?;
-            Ok(FileRecord { path: target(suffix), sha256 })
-        });
-        moved.collect()
-    }
 }
 
-fn failed(mut entry: Box<Entry>, error: &Error) -> Box<Entry> {
+fn failed(case: &Case, mut entry: Box<Entry>, error: &Error) -> Box<Entry> {
     entry.status = Status::Failed;
-    entry.reason = error.to_string();
-    if let Some(hint) = error.advice() {
-        entry.reason.push_str(&format!(" ({hint})"));
-    }
+    let hint = error.advice().map_or_else(String::new, |hint| format!(" ({hint})"));
+    entry.reason = case.without_names(&format!("{error}{hint}"));
     entry
 }

@@ -36,7 +36,18 @@ impl Wanted {
         if wanted.modality.is_some() { wanted } else { Self::named(&spec.intended_use) }
     }
 
-    fn named(text: &str) -> Self {
+    /// Whatever holds one volume.
+    pub(super) fn anything() -> Self {
+        Self { modality: None, contrast: None }
+    }
+
+    /// True for a series whose description says that it is the channel `name`.
+    pub(super) fn names(&self, row: &SeriesSummary, name: &str) -> bool {
+        let is_word = || words(&row.description).any(|word| word == name.to_lowercase());
+        self.contrast.map_or_else(is_word, |contrast| contrast.fits(&row.description))
+    }
+
+    pub(super) fn named(text: &str) -> Self {
         let contrast = [Contrast::Flair, Contrast::T1, Contrast::T2].into_iter().find(|contrast| contrast.fits(text));
         let is_any = |wanted: &[&str]| words(text).any(|word| wanted.contains(&word.as_str()));
         let modality = match contrast {
@@ -98,11 +109,14 @@ impl Contrast {
     /// True when a description names the contrast, or a sequence that is known for it.
     fn fits(self, description: &str) -> bool {
         const T1: [&str; 5] = ["mprage", "mp2rage", "spgr", "fspgr", "bravo"];
-        words(description).any(|word| match self {
-            Self::T1 => word.starts_with("t1") || T1.contains(&word.as_str()),
-            Self::T2 => word.starts_with("t2"),
-            Self::Flair => word.contains("flair"),
-        })
+        let has = |fits: fn(&str) -> bool| words(description).any(|word| fits(&word));
+        let (t1, flair) =
+            (has(|word| word.starts_with("t1") || T1.contains(&word)), has(|word| word.contains("flair")));
+        match self {
+            Self::T1 => t1,
+            Self::T2 => has(|word| word.starts_with("t2")) && !flair,
+            Self::Flair => flair && !t1,
+        }
     }
 }
 
@@ -144,8 +158,8 @@ mod tests {
     fn contrasts_as_protocols_write_them() {
         for (contrast, yes, no) in [
             (Contrast::T1, "t1_mprage_sag AX-T1W 3D-FSPGR T1 ", "t2_flash3d FLAIR localizer st1 "),
-            (Contrast::T2, "T2 t2w_tse ", "T1 flair "),
-            (Contrast::Flair, "T2_FLAIR 3DFLAIR ", "T2 "),
+            (Contrast::T2, "T2 t2w_tse ", "T1 flair t2_flair "),
+            (Contrast::Flair, "T2_FLAIR 3DFLAIR ", "T2 t1_flair "),
         ] {
             assert!(yes.split_whitespace().all(|description| contrast.fits(description)), "{contrast:?}");
             assert!(!no.split_whitespace().any(|description| contrast.fits(description)), "{contrast:?}");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use unet_vol::batch::OutputFormat;
 use unet_vol::formats::OnGap;
 use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
@@ -77,6 +78,23 @@ impl From<GapChoice> for OnGap {
             GapChoice::Refuse => Self::Refuse,
             GapChoice::Resample => Self::Resample,
         }
+    }
+}
+
+/// In which forms labels are written.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct FormatArguments {
+    /// Forms of the labels: nifti, and for DICOM input dicom-seg, rtstruct, secondary-capture. Several go beside each
+    /// other: labels.nii.gz, labels.dcm, labels_rtstruct.dcm, labels_capture/.
+    #[arg(long = "format", value_name = "FORM,...", value_delimiter = ',', default_value = "nifti")]
+    formats: Vec<OutputFormat>,
+}
+
+impl FormatArguments {
+    /// Each form once.
+    pub(crate) fn list(&self) -> Vec<OutputFormat> {
+        OutputFormat::ALL.into_iter().filter(|format| self.formats.contains(format)).collect()
     }
 }
 

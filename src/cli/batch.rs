@@ -9,13 +9,13 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use unet_vol::batch::{
-    self, BatchOptions, BatchProgress, BatchSummary, Case, DiscoverOptions, Existing, Shard, Status,
+    self, BatchOptions, BatchProgress, BatchSummary, Case, DiscoverOptions, Existing, Layout, Shard, Status,
 };
 use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use crate::arguments::{EngineArguments, ModelArguments};
+use crate::arguments::{EngineArguments, FormatArguments, ModelArguments};
 use crate::exit::Exit;
 use crate::output::{self, Verbosity};
 use crate::progress::cancel_on_signal;
@@ -24,12 +24,14 @@ use crate::size::Size;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The output mirrors the input: a/t1.nii.gz becomes OUT/a/t1_seg.nii.gz, a DICOM series OUT/<folder>/<number>_<description>_seg.nii.gz.
+--layout bids makes a BIDS derivative: OUT/sub-01/ses-2/anat/sub-01_ses-2_space-orig_desc-unetvol_dseg.nii.gz with side-car
+and label table; subjects of DICOM studies are named by a hash.
 OUT/ledger.jsonl says what became of each case, OUT/summary.csv has a row for each. Exit code 7 when some failed.
 
 Examples:
   unet-vol batch scans -o labels
   unet-vol batch scans -o labels --resume --stats --preview
-  unet-vol batch bids -o labels --pattern '*_T1w.nii.gz' --shard 1/4
+  unet-vol batch bids -o bids/derivatives/unet-vol --layout bids --pattern '*_T1w.nii.gz' --shard 1/4
   unet-vol batch scans -o labels --select 'MPRAGE' --dry-run")]
 pub(crate) struct Arguments {
     /// The folder; every NIfTI file (.nii, .nii.gz) and DICOM study below it is a case.
@@ -42,6 +44,9 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     model: ModelArguments,
+
+    #[command(flatten)]
+    format: FormatArguments,
 
     /// Only NIfTI files whose name fits, such as '*_T1w.nii.gz'; with a slash, whose path below the folder fits.
     #[arg(long, value_name = "GLOB", help_heading = "Input")]
@@ -56,9 +61,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "I/N", help_heading = "Input")]
     shard: Option<Shard>,
 
+    /// For a model of several channels, once for each in its order: what finds the channel's file, in its name without
+    /// suffix, or series, in its number_description; files with the same rest of the name are one study
+    /// [default: _0000, _0001 … or the channel's name, such as _T1w; a series by its description].
+    #[arg(long = "channel", value_name = "REGEX", help_heading = "Input")]
+    channels: Vec<String>,
+
+    /// Resample channels that lie on another grid onto the first one's.
+    #[arg(long, help_heading = "Input")]
+    match_grid: bool,
+
     /// Orientation of files that do not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
     assume_orientation: Option<Orientation>,
+
+    /// How outputs are named: as the inputs, or as a BIDS derivative.
+    #[arg(long, value_enum, default_value_t = LayoutChoice::Mirror, help_heading = "Output")]
+    layout: LayoutChoice,
 
     /// Go on with an earlier batch: what was finished with the same input, model and settings is not done again.
     #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
@@ -76,6 +95,10 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Output")]
     preview: bool,
 
+    /// Let words of patients' names stand in names of outputs, ledger and log; otherwise each is replaced by "anon".
+    #[arg(long, help_heading = "Output")]
+    with_phi: bool,
+
     /// Append a line for each case and each warning to this file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     log_file: Option<PathBuf>,
@@ -87,9 +110,9 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     engine: EngineArguments,
 
-    /// Studies in memory at a time: 1 works on one after the other, 2 reads the next one and writes the last one while
+    /// Studies in memory at a time: 1 works on one after the other, 3 reads the next one and writes the last one while
     /// the network runs.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Engine")]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Engine")]
     jobs: u8,
 
     /// Seconds that the network may take for one case.
@@ -103,6 +126,12 @@ pub(crate) struct Arguments {
     /// List the cases, how each was chosen and the memory it would take, and stop.
     #[arg(long, help_heading = "Engine")]
     dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LayoutChoice {
+    Mirror,
+    Bids,
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -122,6 +151,8 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     let mut find = DiscoverOptions::default();
     find.pattern.clone_from(&arguments.pattern);
     find.select.clone_from(&arguments.select);
+    find.channels.clone_from(&arguments.channels);
+    find.with_phi = arguments.with_phi;
     let cases = batch::discover(&arguments.folder, &arguments.output, pipeline.spec(), &find)?;
     let options = arguments.options();
     if arguments.dry_run {
@@ -156,11 +187,17 @@ impl Arguments {
             (_, true) => Existing::Overwrite,
             _ => Existing::Refuse,
         };
+        options.layout = match self.layout {
+            LayoutChoice::Mirror => Layout::Mirror,
+            LayoutChoice::Bids => Layout::Bids,
+        };
         options.shard = self.shard;
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
+        options.formats = self.format.list();
         options.statistics = self.stats;
         options.preview = self.preview;
+        options.study.match_grid = self.match_grid;
         options.study.assume_orientation = self.assume_orientation;
         options
     }
@@ -184,7 +221,7 @@ fn dry_run(pipeline: &Pipeline, cases: &[Case], options: &BatchOptions) -> Exit 
             Some(_) => ("fails".to_owned(), case.reason.clone()),
             None => match case.probe(&options.study).and_then(|probe| pipeline.plan(&probe.grid)) {
                 Ok(plan) => (output::bytes(plan.peak_bytes), case.reason.clone()),
-                Err(error) => ("fails".to_owned(), error.to_string()),
+                Err(error) => ("fails".to_owned(), case.without_names(&error.to_string())),
             },
         };
         let cells = [case.name.clone(), case.input.display().to_string(), memory, reason];

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::batch::{self, ConvertOptions};
+use unet_vol::batch::{self, ConvertOptions, Converted};
 use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
@@ -14,11 +14,11 @@ use crate::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume.
+    /// The volume: a file, or a folder of DICOM files.
     input: PathBuf,
 
-    /// The new file (.nii or .nii.gz).
-    #[arg(short, long, value_name = "FILE")]
+    /// The new file (.nii or .nii.gz); a folder that exists, or a name that ends in /, takes every series as a file.
+    #[arg(short, long, value_name = "FILE|FOLDER")]
     output: PathBuf,
 
     /// Permute and flip axes to this orientation, such as RAS; nothing is interpolated.
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TYPE")]
     dtype: Option<DataType>,
 
-    /// Volume of a 4-D file, counted from 0.
+    /// One volume of a 4-D file or series, counted from 0 [default: all of them].
     #[arg(long, value_name = "N")]
     volume: Option<usize>,
 
@@ -87,9 +87,37 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     options.on_gap = arguments.on_gap.into();
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
-    let (certificate, warnings) = batch::convert(&arguments.input, &arguments.output, &options)?;
-    output::warnings(verbosity, &warnings);
-    output::say(verbosity, format!("geometry checked: {:.1e} mm off at most", certificate.largest_error_mm));
-    output::data(format!("volume: {}", output::escaped(&arguments.output.display().to_string())));
+    let is_folder =
+        arguments.output.is_dir() || arguments.output.to_string_lossy().ends_with(['/', std::path::MAIN_SEPARATOR]);
+    if is_folder {
+        return all(arguments, &options, verbosity);
+    }
+    say(&batch::convert(&arguments.input, &arguments.output, &options)?, verbosity);
     Ok(Exit::Done)
+}
+
+/// Every series as a file of its own; exit code 7 when some of several could not be written.
+fn all(arguments: &Arguments, options: &ConvertOptions, verbosity: Verbosity) -> Result<Exit> {
+    let mut failures = Vec::new();
+    let mut written = 0;
+    for done in batch::convert_all(&arguments.input, &arguments.output, options)? {
+        match done {
+            Ok(converted) => {
+                say(&converted, verbosity);
+                written += 1;
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    if written == 0 && failures.len() == 1 {
+        return failures.pop().map_or(Ok(Exit::Done), Err);
+    }
+    failures.iter().for_each(output::error);
+    Ok(if failures.is_empty() { Exit::Done } else { Exit::SomeFailed })
+}
+
+fn say(converted: &Converted, verbosity: Verbosity) {
+    output::warnings(verbosity, &converted.warnings);
+    output::say(verbosity, format!("geometry checked: {:.1e} mm off at most", converted.certificate.largest_error_mm));
+    output::data(format!("volume: {}", output::escaped(&converted.path.display().to_string())));
 }

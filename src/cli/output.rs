@@ -51,7 +51,9 @@ pub(crate) fn say(verbosity: Verbosity, line: impl AsRef<str>) {
 
 /// The error, its causes in one sentence, and the hint on a line of its own.
 pub(crate) fn error(error: &Error) {
-    eprintln!("error: {}", escaped(&error.to_string()));
+    // Lists of series come in lines.
+    let lines: Vec<_> = error.to_string().lines().map(escaped).collect();
+    eprintln!("error: {}", lines.join("\n"));
     if let Some(hint) = error.advice() {
         eprintln!("hint: {}", escaped(hint));
     }

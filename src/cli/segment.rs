@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::batch::{self, OutputPaths, Segmentation, StudyOptions};
+use unet_vol::batch::{OutputPaths, Segmentation, StudyOptions};
 use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
 
-use crate::arguments::{EngineArguments, GapChoice, ModelArguments};
+use crate::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
 use crate::exit::Exit;
 use crate::output::{self, Verbosity};
 use crate::progress::{Bar, cancel_on_signal};
@@ -26,12 +26,15 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
-    /// The label volume [default: <stem>_seg.nii.gz beside the first input].
+    /// The labels [default: <stem>_seg.nii.gz beside the first input, _seg.dcm and the like for other forms].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
     #[command(flatten)]
     model: ModelArguments,
+
+    #[command(flatten)]
+    format: FormatArguments,
 
     /// Volume of a 4-D file, counted from 0.
     #[arg(long, value_name = "N", help_heading = "Input")]
@@ -88,6 +91,10 @@ pub(crate) struct Arguments {
     /// An empty result is an error (exit code 9).
     #[arg(long, help_heading = "Output")]
     fail_on_empty: bool,
+
+    /// Let words of the patient's name stand in the record of the run; otherwise each is replaced by "anon".
+    #[arg(long, help_heading = "Output")]
+    with_phi: bool,
 
     /// Print the record of the run as JSON on stdout.
     #[arg(long, help_heading = "Output")]
@@ -154,8 +161,7 @@ fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> 
 
 impl Arguments {
     fn outputs(&self) -> OutputPaths {
-        let labels = self.output.clone().unwrap_or_else(|| batch::default_output(&self.inputs[0]));
-        let mut outputs = OutputPaths::new(labels);
+        let mut outputs = OutputPaths::with_formats(&self.format.list(), self.output.as_deref(), &self.inputs[0]);
         outputs.statistics.clone_from(&self.stats);
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);
@@ -171,6 +177,7 @@ impl Arguments {
         options.volume = self.volume;
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
+        options.with_phi = self.with_phi;
         options.series.clone_from(&self.series);
         options.on_gap = self.on_gap.into();
         options
@@ -225,7 +232,10 @@ fn summary(manifest: &Manifest, outputs: &OutputPaths, verbosity: Verbosity) {
         output::say(verbosity, format!("geometry checked: {:.1e} mm off at most", certificate.largest_error_mm));
     }
     let written = [
-        ("labels", Some(&outputs.labels)),
+        ("labels", outputs.labels.as_ref()),
+        ("DICOM segmentation", outputs.dicom_seg.as_ref()),
+        ("DICOM structures", outputs.rtstruct.as_ref()),
+        ("DICOM pictures", outputs.secondary_capture.as_ref()),
         ("statistics", outputs.statistics.as_ref()),
         ("manifest", outputs.manifest.as_ref()),
         ("picture", outputs.preview.as_ref()),

@@ -15,21 +15,23 @@ mod data_type;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 mod nifti;
+mod opened;
 mod sniff;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-#[cfg(feature = "dicom")]
-use crate::error::Error;
-use crate::error::{Result, Warning};
-use crate::fs::{self, Overwrite};
+use crate::error::{Error, Result, Warning};
+use crate::fs::Overwrite;
 use crate::geometry::{Grid, Orientation};
 use crate::limits::Limits;
 use crate::volume::{LabelMap, Source, Volume};
 
-pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume};
+pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume, write_volumes};
 pub use data_type::DataType;
+pub(crate) use opened::is_dicom;
+#[cfg(feature = "dicom")]
+pub(crate) use opened::scan;
+pub use opened::{Opened, open};
 
 /// What to do about slices of a DICOM series that are not evenly spaced, because some are missing for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -187,7 +189,7 @@ pub struct Probe {
     pub sform_code: i64,
     /// Code of the qform as stored.
     pub qform_code: i64,
-    /// Type of a stored sample.
+    /// Type of a stored sample; `float32` for a DICOM series whose slices are scaled differently.
     pub data_type: DataType,
     /// Slope and intercept, where there is a usable slope.
     pub scaling: Option<(f64, f64)>,
@@ -240,11 +242,7 @@ pub struct LabelStudy {
 /// [`crate::ErrorKind::Unsupported`] for another format, with the way to convert it; [`crate::ErrorKind::Limit`] when
 /// the header promises more than the limits allow. Missing voxels are a warning here.
 pub fn probe(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Probe> {
-    match open(path.as_ref(), options)? {
-        Opened::Nifti(file) => Ok(file.probe()),
-        #[cfg(feature = "dicom")]
-        Opened::Dicom(triage) => triage.probe(options),
-    }
+    open(path, options)?.probe()
 }
 
 /// Reads a volume of intensities as `f32` from a file, or from a folder of DICOM files.
@@ -261,11 +259,16 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study> {
 /// # Errors
 /// As [`read`].
 pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Study<T>> {
-    match open(path.as_ref(), options)? {
-        Opened::Nifti(file) => file.study(options),
-        #[cfg(feature = "dicom")]
-        Opened::Dicom(triage) => triage.read_as(options),
-    }
+    open(path, options)?.read_as(options)
+}
+
+/// Reads all volumes of a file or series in one pass, in the order of time; one alone where
+/// [`ReadOptions::volume`] names it.
+///
+/// # Errors
+/// As [`read`], but for the choice of a volume.
+pub fn read_all_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Vec<Study<T>>> {
+    open(path, options)?.read_all_as(options)
 }
 
 /// Reads label ids, exactly, with their names where a header extension has them.
@@ -273,36 +276,11 @@ pub fn read_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> Resu
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
-    match open(path.as_ref(), options)? {
-        Opened::Nifti(file) => file.labels(options),
-        #[cfg(feature = "dicom")]
-        Opened::Dicom(triage) => Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path)),
-    }
+    open(path, options)?.read_labels(options)
 }
 
-/// A file, or a folder of files, of a format that is read.
-enum Opened {
-    Nifti(Box<nifti::Nifti>),
-    #[cfg(feature = "dicom")]
-    Dicom(dicom::Triage),
-}
-
-fn open(path: &Path, options: &ReadOptions) -> Result<Opened> {
-    #[cfg(feature = "dicom")]
-    if fs::is_dir(path) {
-        return dicom::open(path, &options.limits).map(Opened::Dicom);
-    }
-    let (header_path, voxel_file) = nifti::header_of(path);
-    let mut content = fs::content(&header_path)?;
-    let mut head = Vec::new();
-    (&mut content.reader)
-        .take(sniff::HEAD as u64)
-        .read_to_end(&mut head)
-        .map_err(|e| fs::unreadable(&header_path, e))?;
-    #[cfg(feature = "dicom")]
-    if !content.gzip && dicom::is_dicom(&head) {
-        return dicom::open(path, &options.limits).map(Opened::Dicom);
-    }
-    sniff::check_foreign(&head, &header_path)?;
-    nifti::Nifti::open(&header_path, voxel_file, head, content, options).map(|file| Opened::Nifti(Box::new(file)))
+/// Why there is no DICOM object for a source of another format.
+pub(crate) fn not_dicom() -> Error {
+    Error::unsupported("DICOM objects are written for DICOM series only: they refer to its images")
+        .hint("use --format nifti")
 }

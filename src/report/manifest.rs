@@ -103,6 +103,8 @@ pub struct Manifest {
     pub inputs: Vec<FileRecord>,
     /// The label volume.
     pub output: Option<FileRecord>,
+    /// DICOM objects with the labels.
+    pub derived: Vec<FileRecord>,
     /// Grid of the output, which is that of the first input.
     pub grid: GridRecord,
     /// Proof that the reopened output lies where the input lies.

@@ -1,10 +1,12 @@
 //! What a run leaves for people and programs: manifest, certificate, picture, tables. Pure functions of what happened.
 
+mod bids;
 mod certificate;
 mod manifest;
 mod preview;
 mod table;
 
+pub use bids::{BIDS_IGNORE, bids_dataset, bids_labels, bids_readme, bids_sidecar};
 pub use certificate::Certificate;
 pub use manifest::{FileRecord, GridRecord, Manifest, ModelRecord, StageSeconds, VolumeRecord, to_json, volume_sums};
 pub use preview::{Convention, PreviewOptions, preview, write_preview};

@@ -59,6 +59,8 @@ pub struct DicomSource {
     pub study_uid: String,
     /// Series Instance UID.
     pub series_uid: String,
+    /// Series Number, where the scanner gave one.
+    pub series_number: Option<i64>,
     /// Frame of Reference UID; empty when the file has none.
     pub frame_of_reference_uid: String,
     /// Modality, such as `MR`.
@@ -69,6 +71,8 @@ pub struct DicomSource {
     pub monochrome1: bool,
     /// The stored value of samples outside the image, where the file names one.
     pub padding: Option<i64>,
+    /// Seconds from one volume to the next by the repetition time, where the file gives one.
+    pub time_step: Option<f64>,
     /// The slices along k.
     pub slices: Vec<DicomSlice>,
     /// For slices that were not evenly spaced and were resampled: the k of each on the grid.
@@ -89,7 +93,10 @@ pub struct DicomSlice {
     pub sop_instance_uid: String,
     /// Frame within a multi-frame file, from 1.
     pub frame: Option<usize>,
-    /// ImagePositionPatient as the file writes it; that of the whole sheet for a tile of a mosaic.
+    /// Instance number of the file, for one of several frames that of the frame: how the source counts its slices.
+    pub number: i64,
+    /// ImagePositionPatient as the file writes it; for a tile of a mosaic and a frame of a dose, where it is computed, as
+    /// decimal strings.
     pub position: String,
     /// ImageOrientationPatient as the file writes it.
     pub orientation: String,
@@ -108,6 +115,19 @@ pub struct DicomAttribute {
 impl std::fmt::Debug for DicomAttribute {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "({:04X},{:04X}) {} bytes", self.tag >> 16, self.tag & 0xffff, self.value.len())
+    }
+}
+
+impl DicomSource {
+    /// The slice whose samples are the voxels at `k`; none where those were interpolated.
+    #[must_use]
+    pub fn slice_at(&self, k: usize) -> Option<&DicomSlice> {
+        /// Slices this near (in steps) to a place of the grid are at it.
+        const AT_PLACE: f64 = 2e-3;
+        let Some(places) = &self.places else { return self.slices.get(k) };
+        #[expect(clippy::cast_precision_loss, reason = "numbers of slices are far below 2^53")]
+        let is_at = |place: &f64| (place - k as f64).abs() <= AT_PLACE;
+        self.slices.get(places.iter().position(is_at)?)
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::cli::{nifti, text};
 
 /// Bytes of every file below a folder by its path there.
-fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut stack = vec![folder.to_owned()];
     while let Some(next) = stack.pop() {
@@ -35,26 +35,26 @@ fn results(folder: &Path) -> (BTreeMap<String, Vec<u8>>, BTreeSet<String>) {
 }
 
 /// A blob of which the brain model labels something, or nothing: both are results.
-fn volume(seed: i16) -> Vec<u8> {
+pub(crate) fn volume(seed: i16) -> Vec<u8> {
     nifti([24, 24, 24], true, |at| {
         let at = i16::try_from(at % 24).unwrap();
         (at - 12).abs() * 40 + seed
     })
 }
 
-fn write(folder: &Path, name: &str, bytes: &[u8]) {
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
 
-struct Place {
-    dir: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Place {
     /// Input folder with these NIfTI files.
-    fn new(names: &[&str]) -> Self {
+    pub(crate) fn new(names: &[&str]) -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         for (seed, name) in names.iter().enumerate() {
             write(&place.input(), name, &volume(i16::try_from(seed).unwrap()));
@@ -62,15 +62,15 @@ impl Place {
         place
     }
 
-    fn input(&self) -> PathBuf {
+    pub(crate) fn input(&self) -> PathBuf {
         self.dir.path().join("in")
     }
 
-    fn output(&self) -> PathBuf {
+    pub(crate) fn output(&self) -> PathBuf {
         self.dir.path().join("out")
     }
 
-    fn command(&self, output: &Path, more: &[&str]) -> Command {
+    pub(crate) fn command(&self, output: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_unet-vol"));
         command.arg("batch").arg(self.input()).arg("-o").arg(output).args(["--engine", "embedded"]).args(more);
         command.env("HOME", self.dir.path().join("home"));
@@ -78,7 +78,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn run(&self, more: &[&str], code: i32) -> (String, String) {
+    pub(crate) fn run(&self, more: &[&str], code: i32) -> (String, String) {
         let Output { status, stdout, stderr } = self.command(&self.output(), more).output().unwrap();
         let (out, err) = (text(&stdout), text(&stderr));
         assert_eq!(status.code(), Some(code), "stdout: {out}\nstderr: {err}");
@@ -88,7 +88,7 @@ impl Place {
 
     /// Runs with `--json`: the status and reason of each case.
     #[track_caller]
-    fn statuses(&self, more: &[&str], code: i32) -> BTreeMap<String, (String, String)> {
+    pub(crate) fn statuses(&self, more: &[&str], code: i32) -> BTreeMap<String, (String, String)> {
         let (out, _) = self.run(&[more, &["--json"]].concat(), code);
         let summary: Value = serde_json::from_str(&out).unwrap();
         let field = |entry: &Value, name: &str| entry[name].as_str().unwrap().to_owned();
@@ -102,7 +102,7 @@ impl Place {
     }
 }
 
-fn count(statuses: &BTreeMap<String, (String, String)>, status: &str) -> usize {
+pub(crate) fn count(statuses: &BTreeMap<String, (String, String)>, status: &str) -> usize {
     statuses.values().filter(|(found, _)| found == status).count()
 }
 
@@ -146,7 +146,7 @@ fn the_output_mirrors_the_input_and_a_bad_file_is_recorded() {
     assert_eq!(std::fs::read_to_string(log(&place)).unwrap().lines().filter(|l| !l.starts_with(' ')).count(), 6);
 }
 
-fn log(place: &Place) -> String {
+pub(crate) fn log(place: &Place) -> String {
     place.dir.path().join("log.txt").to_string_lossy().into_owned()
 }
 
@@ -295,43 +295,103 @@ fn of_a_study_the_series_that_fits_is_segmented_and_no_name_is_told() {
     assert_eq!(count(&statuses, "done"), 2);
 }
 
+#[test]
+fn a_bids_derivative_has_names_of_entities_and_its_own_description() {
+    let place = Place::new(&["sub-01/ses-a/anat/sub-01_ses-a_T1w.nii", "sub-02/anat/sub-02_T1w.nii", "ward/x 1.nii"]);
+    write(&place.input(), "sub-02/anat/sub-02_T2w.nii", &volume(5));
+    write(&place.input(), "dataset_description.json", b"{}");
+    write(&place.input(), "derivatives/other/sub-01/anat/sub-01_desc-preproc_T1w.nii", &volume(6));
+    #[cfg(feature = "dicom")]
+    for (k, slice) in crate::dicom_writer::slices().into_iter().enumerate() {
+        let slice = slice.text(0x0008_0060, b"CS", "MR").text(0x0010_0020, b"LO", "PID-77");
+        write(&place.input(), &format!("scans/{k}"), &slice.file(crate::dicom_writer::EXPLICIT));
+    }
+    let cases = if cfg!(feature = "dicom") { 5 } else { 4 };
+    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview"], 0), "done"), cases);
+    let files = tree(&place.output());
+    for stem in [
+        "sub-01/ses-a/anat/sub-01_ses-a_space-orig_desc-unetvol",
+        "sub-02/anat/sub-02_space-orig_desc-unetvolT1w",
+        "sub-02/anat/sub-02_space-orig_desc-unetvolT2w",
+        "sub-wardx1/anat/sub-wardx1_space-orig_desc-unetvol",
+    ] {
+        for suffix in ["_dseg.nii.gz", "_dseg.json", "_dseg.tsv", "_stats.csv", "_preview.png"] {
+            assert!(files.contains_key(&format!("{stem}{suffix}")), "{stem}{suffix} {:?}", files.keys());
+        }
+    }
+    if cfg!(feature = "dicom") {
+        let study = files.keys().find(|name| name.ends_with("_acq-Madehead_run-7_space-orig_desc-unetvol_dseg.tsv"));
+        assert!(study.unwrap().starts_with("sub-") && !study.unwrap().contains("77"), "{study:?}");
+    }
+    assert!(
+        text(&files["sub-02/anat/sub-02_space-orig_desc-unetvolT2w_dseg.tsv"]).starts_with("index\tname\tcolor\n0\t")
+    );
+    let json = |name: &str| serde_json::from_slice::<Value>(&files[name]).unwrap();
+    let sidecar = json("sub-01/ses-a/anat/sub-01_ses-a_space-orig_desc-unetvol_dseg.json");
+    assert_eq!(sidecar["Sources"][0], "bids:raw:sub-01/ses-a/anat/sub-01_ses-a_T1w.nii");
+    assert_eq!(sidecar["SpatialReference"], "orig");
+    let dataset = json("dataset_description.json");
+    assert_eq!((&dataset["DatasetType"], &dataset["DatasetLinks"]["raw"]), (&"derivative".into(), &"../in".into()));
+    assert_eq!(dataset["GeneratedBy"][0]["Name"], "unet-vol");
+    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview", "--resume"], 0), "skipped"), cases);
+    std::fs::write(place.output().join("dataset_description.json"), b"{\"Name\": \"theirs\"}").unwrap();
+    let (_, err) = place.run(&["--layout", "bids", "--resume"], 2);
+    assert!(err.contains("of another origin"), "{err}");
+}
+
+/// What an output folder says but for times: the files of the cases, the last line of each case, the summary.
+fn essence(folder: &Path) -> (BTreeMap<String, Vec<u8>>, BTreeMap<String, Value>, Vec<String>) {
+    let mut files = tree(folder);
+    let ledger = text(&files.remove("ledger.jsonl").unwrap());
+    let entries = ledger.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).map(|mut entry| {
+        entry["seconds"] = 0.into();
+        entry["ended"] = 0.into();
+        (entry["case"].as_str().unwrap().to_owned(), entry)
+    });
+    let summary = text(&files.remove("summary.csv").unwrap());
+    let rows = summary.lines().map(|row| {
+        let mut cells: Vec<_> = row.split(',').collect();
+        cells.remove(3);
+        cells.join(",")
+    });
+    (files, entries.collect(), rows.collect())
+}
+
 #[cfg(unix)]
 #[test]
-fn killed_at_any_moment_it_resumes_to_the_files_of_an_undisturbed_run() {
-    let place = Place::new(&["a.nii", "b.nii", "c/a.nii", "c/b.nii", "d/a.nii", "e.nii"]);
+fn killed_twenty_times_it_resumes_to_the_files_of_an_undisturbed_run() {
+    let place = Place::new(&["a.nii", "b.nii", "c/a.nii", "c/b.nii", "d/a.nii", "e.nii", "f.nii", "g.nii"]);
+    write(&place.input(), "cut.nii", &volume(0)[..3000]);
     let calm = place.dir.path().join("calm");
     let start = std::time::Instant::now();
-    assert!(place.command(&calm, &["--stats"]).stdout(Stdio::null()).status().unwrap().success());
+    assert_eq!(place.command(&calm, &["--stats"]).stdout(Stdio::null()).status().unwrap().code(), Some(7));
     let span = start.elapsed().as_micros();
+    let expected = essence(&calm);
+    assert_eq!(expected.0.len(), 16);
     let mut random = std::process::id() | 1;
-    let mut kills = 0;
-    for _ in 0..6 {
-        let mut child = place
-            .command(&place.output(), &["--stats", "--resume"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+    let (mut kills, mut rounds) = (0, 0);
+    while kills < 20 {
+        let mut command = place.command(&place.output(), &["--stats", "--resume"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let wait = span * u128::from(random >> 16) / 65536;
         std::thread::sleep(Duration::from_micros(u64::try_from(wait).unwrap()));
         child.kill().unwrap();
-        kills += usize::from(!child.wait().unwrap().success());
-        if place.output().exists() {
-            for (name, bytes) in results(&place.output()).0.iter().filter(|(name, _)| !name.starts_with(".unet-vol")) {
-                assert_eq!(Some(bytes), results(&calm).0.get(name), "{name} is half");
-            }
+        let code = child.wait().unwrap().code();
+        kills += usize::from(code.is_none());
+        for (name, bytes) in place.output().exists().then(|| tree(&place.output())).into_iter().flatten() {
+            let is_case = !name.starts_with(".unet-vol") && !name.starts_with("ledger") && name != "summary.csv";
+            assert!(!is_case || expected.0.get(&name) == Some(&bytes), "{name} is half");
+        }
+        if code.is_some() {
+            assert_eq!((code, essence(&place.output())), (Some(7), expected.clone()));
+            std::fs::remove_dir_all(place.output()).unwrap();
+            rounds += 1;
         }
     }
-    let (out, _) = place.run(&["--stats", "--resume"], 0);
-    assert!(out.contains("0 failed"), "{out}");
-    assert!(kills > 0, "no process was killed in its work");
-    let ((volumes, names), (expected, expected_names)) = (results(&place.output()), results(&calm));
-    assert_eq!(expected.len(), 6);
-    assert_eq!(volumes, expected);
-    assert_eq!(names, expected_names);
-    let csv = std::fs::read_to_string(place.output().join("summary.csv")).unwrap();
-    assert_eq!(csv.matches(",done,").count(), 6, "{csv}");
+    place.run(&["--stats", "--resume"], 7);
+    assert_eq!(essence(&place.output()), expected);
+    eprintln!("{kills} kills, {} batches came to their end", rounds + 1);
 }
 
 #[cfg(unix)]

@@ -10,20 +10,12 @@ use unet_vol::limits::Limits;
 use unet_vol::volume::SourceKind;
 
 use crate::dicom_writer::{
-    BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Object, RLE, SERIES, SHAPE, image, rle, samples, slice, slices, value,
+    BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, Object, RLE, SERIES, SHAPE, folder, image, rle, samples, slice, slices,
+    value,
 };
 
 const POSITION: u32 = 0x0020_0032;
 const INSTANCE: u32 = 0x0008_0018;
-
-/// Writes objects under names that say nothing about their order.
-fn folder(objects: &[Object], syntax: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (n, object) in objects.iter().enumerate() {
-        std::fs::write(folder.path().join(format!("IM{:02}", (n * 7 + 3) % 31)), object.file(syntax)).unwrap();
-    }
-    folder
-}
 
 fn read(path: &Path) -> unet_vol::Result<Study> {
     formats::read(path, &ReadOptions::new())

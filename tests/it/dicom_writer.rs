@@ -233,3 +233,12 @@ pub(crate) fn rle(samples: &[u16]) -> Vec<u8> {
     out.resize(out.len().next_multiple_of(2), 0);
     out
 }
+
+/// Writes objects under names that say nothing about their order.
+pub(crate) fn folder(objects: &[Object], syntax: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, object) in objects.iter().enumerate() {
+        std::fs::write(folder.path().join(format!("IM{:02}", (n * 7 + 3) % 31)), object.file(syntax)).unwrap();
+    }
+    folder
+}

@@ -4,9 +4,12 @@
 
 mod architecture;
 mod batch;
+mod batch_studies;
 mod brain;
 mod cli;
 mod components;
+#[cfg(feature = "dicom")]
+mod convert;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]

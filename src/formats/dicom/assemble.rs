@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::data_set::DataSet;
 use super::gap;
 use super::instance::{Content, Instance};
+use super::multiframe;
 use super::part10::DicomFile;
 use super::pixels::{self, Frames};
-use super::plane::{Layout, Plane};
+use super::plane::{self, Layout, Plane};
 use super::series::PlaneId;
 use super::stack::Stack;
 use super::tags;
 use crate::error::{Error, Result};
-use crate::formats::{Form, Format, Probe, Sample};
+use crate::formats::{DataType, Form, Format, Probe, Sample};
 use crate::geometry::Grid;
 use crate::limits::{self, Limits};
 use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
@@ -64,7 +66,7 @@ impl Stack {
             form: Form::Planes,
             sform_code: 0,
             qform_code: 0,
-            data_type: format.data_type(),
+            data_type: if self.is_scaled_by_slice(instances) { DataType::Float32 } else { format.data_type() },
             scaling: self.scaling(instances),
             units: ("mm", "unknown"),
             intent: String::new(),
@@ -75,12 +77,17 @@ impl Stack {
         })
     }
 
+    /// True when slope and intercept differ from plane to plane.
+    fn is_scaled_by_slice(&self, instances: &[Instance]) -> bool {
+        let mut planes = self.slices.iter().flatten().filter_map(|id| id.of(instances));
+        let first = planes.next().map(|(plane, _)| plane.rescale);
+        planes.any(|(plane, _)| Some(plane.rescale) != first)
+    }
+
     /// Slope and intercept where all planes have the same and it does something.
     fn scaling(&self, instances: &[Instance]) -> Option<(f64, f64)> {
         let (first, _) = self.first(instances)?;
-        let mut planes = self.slices.iter().flatten().filter_map(|id| id.of(instances));
-        let is_one = planes.all(|(plane, _)| plane.rescale == first.rescale);
-        Some(first.rescale).filter(|&rescale| is_one && rescale != (1.0, 0.0))
+        Some(first.rescale).filter(|&rescale| rescale != (1.0, 0.0) && !self.is_scaled_by_slice(instances))
     }
 
     /// The samples of the volumes `times`, i fastest, after slope and intercept of each plane; each file is read once.
@@ -135,17 +142,20 @@ impl Stack {
         Ok(DicomSource {
             study_uid: first.study.clone(),
             series_uid: first.series.clone(),
+            series_number: first.series_number,
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
             monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
+            time_step: repetition_time(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
                 .map(|(plane, instance)| DicomSlice {
                     path: instance.path.clone(),
                     sop_class_uid: instance.sop_class.clone(),
                     sop_instance_uid: instance.sop_instance.clone(),
-                    frame: (instance.format.is_some_and(|format| format.frames > 1)).then_some(plane.frame + 1),
+                    frame: is_one_of_several(instance).then_some(plane.frame + 1),
+                    number: if is_one_of_several(instance) { plane::as_order(plane.frame) } else { plane.order[2] },
                     position: plane.position_text.clone(),
                     orientation: plane.orientation_text.clone(),
                 })
@@ -154,6 +164,17 @@ impl Stack {
             attributes,
         })
     }
+}
+
+/// Seconds from one volume to the next, as far as the repetition time says.
+fn repetition_time(header: &DataSet<'_>) -> Option<f64> {
+    let classic = header.number(tags::REPETITION_TIME).ok().flatten();
+    let ms = classic.or_else(|| multiframe::repetition_time(header))?;
+    (ms > 0.0).then_some(ms / 1000.0)
+}
+
+fn is_one_of_several(instance: &Instance) -> bool {
+    instance.format.is_some_and(|format| format.frames > 1)
 }
 
 /// Rows and columns of a plane: those of a tile where the image is a mosaic.

@@ -18,6 +18,8 @@ pub(super) struct Instance {
     pub(super) syntax: Syntax,
     pub(super) study: String,
     pub(super) series: String,
+    /// The patient's name, so that it can be kept out of what is written.
+    pub(super) patient: String,
     pub(super) series_number: Option<i64>,
     pub(super) description: String,
     pub(super) modality: String,
@@ -78,6 +80,7 @@ fn read(file: &DicomFile) -> Instance {
         syntax: file.syntax.clone(),
         study: data_set.string(tags::STUDY),
         series: data_set.string(tags::SERIES),
+        patient: data_set.string(tags::PATIENT_NAME),
         series_number: data_set.integer(tags::SERIES_NUMBER),
         description: data_set.string(tags::SERIES_DESCRIPTION),
         modality: data_set.string(tags::MODALITY),

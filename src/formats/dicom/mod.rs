@@ -31,6 +31,7 @@
 mod assemble;
 mod codecs;
 mod data_set;
+mod decimal;
 mod encoding;
 mod gap;
 mod instance;
@@ -49,6 +50,8 @@ mod stored;
 mod summary;
 mod tags;
 mod transfer_syntax;
+#[allow(dead_code, reason = "what objects have in common comes before the objects")]
+mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};

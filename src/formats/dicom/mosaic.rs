@@ -78,10 +78,9 @@ pub(super) fn planes(data_set: &DataSet<'_>, format: PixelFormat) -> Result<(Vec
         let step: Vector = scale(normal, along * distance * 2.0 * half(q));
         Plane {
             tile: Some(q),
-            position: add(corner, step),
             kind: format!("{echo}|mosaic of {side} x {side}"),
             order: [0, acquisition, instance],
-            ..first.clone()
+            ..first.moved(add(corner, step))
         }
     };
     Ok(((0..count).map(tile).collect(), tiling))

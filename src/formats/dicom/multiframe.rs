@@ -42,6 +42,14 @@ pub(super) fn planes(data_set: &DataSet<'_>, format: PixelFormat) -> Result<Vec<
         .collect()
 }
 
+/// Repetition time in ms, by the first frame.
+pub(super) fn repetition_time(data_set: &DataSet<'_>) -> Option<f64> {
+    let shared = data_set.item(tags::SHARED_GROUPS).ok()?;
+    let frame = data_set.item(tags::PER_FRAME_GROUPS).ok()??;
+    let timing = Groups { frame: &frame, shared: shared.as_ref() }.get(tags::MR_TIMING).ok()??;
+    timing.number(tags::REPETITION_TIME).ok()?
+}
+
 fn plane(data_set: &DataSet<'_>, groups: &Groups<'_>, n: usize, instance: i64) -> Result<Plane, String> {
     let position = groups.need(tags::PLANE_POSITION, "plane position")?;
     let orientation = groups.need(tags::PLANE_ORIENTATION, "plane orientation")?;

@@ -1,6 +1,7 @@
 //! Image planes: where each frame lies, as its header says.
 
 use super::data_set::DataSet;
+use super::decimal::decimals;
 use super::pixels::PixelFormat;
 use super::tags::{self, Tag};
 use super::{mosaic, multiframe};
@@ -34,6 +35,13 @@ pub(super) struct Plane {
     pub(super) position_text: String,
     pub(super) orientation_text: String,
     pub(super) spacing_text: String,
+}
+
+impl Plane {
+    /// The same plane at another position.
+    pub(super) fn moved(&self, position: Vector) -> Self {
+        Self { position, position_text: decimals(&position), ..self.clone() }
+    }
 }
 
 /// How a file lays out its planes.
@@ -71,9 +79,8 @@ pub(super) fn planes(data_set: &DataSet<'_>, format: PixelFormat) -> Result<(Vec
     let normal = cross(plane.row, plane.column);
     let at = |(frame, offset): (usize, &f64)| Plane {
         frame,
-        position: add(plane.position, scale(normal, *offset)),
         order: [0, 0, as_order(frame)],
-        ..plane.clone()
+        ..plane.moved(add(plane.position, scale(normal, *offset)))
     };
     Ok((offsets.iter().enumerate().map(at).collect(), Layout::Single))
 }

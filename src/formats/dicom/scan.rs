@@ -38,6 +38,13 @@ pub struct Triage {
     pub(super) stacks: Vec<Option<Stack>>,
 }
 
+impl Triage {
+    /// PatientName of each file, as stored.
+    pub(crate) fn patient_names(&self) -> impl Iterator<Item = &str> {
+        self.instances.iter().map(|instance| instance.patient.as_str())
+    }
+}
+
 /// A file or folder that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

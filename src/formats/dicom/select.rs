@@ -84,19 +84,24 @@ impl Triage {
         };
         match rows.as_slice() {
             [] => Err(self.nothing()),
-            [row] => match &row.refusal {
-                None => Ok(row),
-                Some(_) if row.can_be_resampled && options.on_gap == OnGap::Resample => Ok(row),
-                Some(reason) => {
-                    let error = Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path);
-                    Err(if row.can_be_resampled { error.hint(COMPLETE_OR_RESAMPLE) } else { error })
-                }
-            },
+            [row] => self.check(row, options).map(|()| *row),
             rows => {
                 let message = format!("{} volumes are here, one is wanted{}", rows.len(), listing(rows));
                 Err(Error::usage(message)
                     .at(&self.path)
-                    .hint("choose one with --series and its number, UID or description"))
+                    .hint("choose one with --series and its number, UID or description; convert takes an output folder for all"))
+            }
+        }
+    }
+
+    /// Refuses a row that cannot be read as a volume, with the reason.
+    pub(in crate::formats) fn check(&self, row: &SeriesSummary, options: &ReadOptions) -> Result<()> {
+        match &row.refusal {
+            None => Ok(()),
+            Some(_) if row.can_be_resampled && options.on_gap == OnGap::Resample => Ok(()),
+            Some(reason) => {
+                let error = Error::unsupported(format!("{} is no volume: {reason}", name(row))).at(&self.path);
+                Err(if row.can_be_resampled { error.hint(COMPLETE_OR_RESAMPLE) } else { error })
             }
         }
     }
@@ -125,14 +130,6 @@ impl Triage {
                 .hint("name a file of another format itself, not its folder"),
         };
         error.at(&self.path)
-    }
-
-    /// What the headers of a row say.
-    ///
-    /// # Errors
-    /// As [`Triage::choose`].
-    pub fn probe(&self, options: &ReadOptions) -> Result<Probe> {
-        self.probe_row(self.choose(options)?)
     }
 
     /// What the headers of this row say.
@@ -180,7 +177,14 @@ impl Triage {
     /// # Errors
     /// As [`Triage::read_as`], but for the choice of a volume.
     pub fn read_all_as<T: Sample>(&self, options: &ReadOptions) -> Result<Vec<Study<T>>> {
-        let row = self.choose(options)?;
+        self.read_all_of_row_as(self.choose(options)?, options)
+    }
+
+    /// Reads all volumes of this row; [`ReadOptions::series`] and [`ReadOptions::volume`] are not looked at.
+    ///
+    /// # Errors
+    /// As [`Triage::read_all_as`].
+    pub fn read_all_of_row_as<T: Sample>(&self, row: &SeriesSummary, options: &ReadOptions) -> Result<Vec<Study<T>>> {
         self.studies(row, 0..self.stack(row)?.volumes(), options)
     }
 

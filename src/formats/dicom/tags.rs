@@ -16,10 +16,12 @@ pub(super) const SERIES_DESCRIPTION: Tag = 0x0008_103e;
 pub(super) const COMPLEX_IMAGE_COMPONENT: Tag = 0x0008_9208;
 
 pub(super) const SLICE_THICKNESS: Tag = 0x0018_0050;
+pub(super) const REPETITION_TIME: Tag = 0x0018_0080;
 pub(super) const ECHO_TIME: Tag = 0x0018_0081;
 pub(super) const INVERSION_TIME: Tag = 0x0018_0082;
 pub(super) const SPACING_BETWEEN_SLICES: Tag = 0x0018_0088;
 pub(super) const EFFECTIVE_ECHO_TIME: Tag = 0x0018_9082;
+pub(super) const MR_TIMING: Tag = 0x0018_9112;
 pub(super) const MR_ECHO: Tag = 0x0018_9114;
 pub(super) const MR_IMAGE_FRAME_TYPE: Tag = 0x0018_9226;
 pub(super) const CT_IMAGE_FRAME_TYPE: Tag = 0x0018_9329;
@@ -71,6 +73,8 @@ pub(super) const ITEM: Tag = 0xfffe_e000;
 pub(super) const ITEM_END: Tag = 0xfffe_e00d;
 pub(super) const SEQUENCE_END: Tag = 0xfffe_e0dd;
 
+pub(super) const PATIENT_NAME: Tag = 0x0010_0010;
+
 /// Patient and study attributes that every object derived from a series repeats (PS3.3 C.7.1.1, C.7.2.1, C.7.4.1), with
 /// the character set that they are written in.
 pub(super) const INHERITED: [Tag; 24] = [
@@ -80,7 +84,7 @@ pub(super) const INHERITED: [Tag; 24] = [
     0x0008_0050,
     0x0008_0090,
     0x0008_1030,
-    0x0010_0010,
+    PATIENT_NAME,
     0x0010_0020,
     0x0010_0021,
     0x0010_0030,

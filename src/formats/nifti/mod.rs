@@ -12,6 +12,7 @@ mod samples;
 mod transform;
 mod write;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use self::samples::{LabelIds, Scaled, Unscaled};
@@ -21,7 +22,7 @@ use crate::fs::Content;
 use crate::volume::{LabelMap, Volume};
 
 pub use samples::Sample;
-pub use write::{SlabWriter, write_labels, write_volume};
+pub use write::{SlabWriter, write_labels, write_volume, write_volumes};
 
 /// The file to open first for `path`, and the file of voxels where the user named that one of a pair.
 pub(super) fn header_of(path: &Path) -> (PathBuf, Option<PathBuf>) {
@@ -51,22 +52,40 @@ impl Nifti {
     }
 
     pub(super) fn study<T: Sample>(self, options: &ReadOptions) -> Result<Study<T>> {
+        let Self(input) = &self;
+        let volume = input.choose(options.volume).map_err(|e| e.at(input.path()))?;
+        self.range(volume..volume + 1, options)?.pop().ok_or_else(|| Error::internal("a file has no volume"))
+    }
+
+    /// All volumes, in the order of the file.
+    pub(super) fn studies<T: Sample>(self, options: &ReadOptions) -> Result<Vec<Study<T>>> {
+        let volumes = self.0.volumes();
+        self.range(0..volumes, options)
+    }
+
+    fn range<T: Sample>(self, volumes: Range<u64>, options: &ReadOptions) -> Result<Vec<Study<T>>> {
         let Self(mut input) = self;
         let probe = input.probe();
-        let data = match input.scaling().filter(|&scaling| scaling != (1.0, 0.0)) {
-            Some(scaling) => input.voxels(options.volume, &Scaled::<T>::new(scaling), &options.limits),
-            None => input.voxels(options.volume, &Unscaled::<T>(std::marker::PhantomData), &options.limits),
+        let volumes = match input.scaling().filter(|&scaling| scaling != (1.0, 0.0)) {
+            Some(scaling) => input.voxels(volumes, &Scaled::<T>::new(scaling), &options.limits),
+            None => input.voxels(volumes, &Unscaled::<T>(std::marker::PhantomData), &options.limits),
         }
         .map_err(|e| e.at(&probe.path))?;
         let source = input.source();
-        Ok(Study { volume: Volume::new(source.grid, data)?, source, probe, warnings: input.warnings })
+        let study = |data| {
+            let volume = Volume::new(source.grid, data)?;
+            Ok(Study { volume, source: source.clone(), probe: probe.clone(), warnings: input.warnings.clone() })
+        };
+        volumes.into_iter().map(study).collect()
     }
 
     pub(super) fn labels(self, options: &ReadOptions) -> Result<LabelStudy> {
         let Self(mut input) = self;
         let probe = input.probe();
         let convert = LabelIds::new(input.scaling());
-        let ids = input.voxels(options.volume, &convert, &options.limits).map_err(|e| e.at(&probe.path))?;
+        let volume = input.choose(options.volume).map_err(|e| e.at(&probe.path))?;
+        let ids = input.voxels(volume..volume + 1, &convert, &options.limits).map_err(|e| e.at(&probe.path))?;
+        let ids = ids.into_iter().next().unwrap_or_default();
         if let Some(value) = convert.bad() {
             let message = format!("the value {value} is no label id: whole numbers from 0 to 65535 are");
             return Err(Error::unsupported(message).at(&probe.path));

@@ -22,6 +22,8 @@ const INTENT_LABEL: f64 = 1002.0;
 const SCANNER_ANATOMICAL: f64 = 1.0;
 /// `NIFTI_UNITS_MM`.
 const MILLIMETERS: f64 = 2.0;
+/// `NIFTI_UNITS_SEC`.
+const SECONDS: f64 = 8.0;
 /// `NIFTI_ECODE_AFNI`: attributes that repeat the grid.
 const AFNI: i32 = 4;
 
@@ -41,7 +43,7 @@ pub(super) struct NewHeader {
     pub(super) big_endian: bool,
 }
 
-/// Builds header and extensions for voxels of `data_type` on `grid`.
+/// Builds header and extensions for `volumes` volumes of `data_type` on `grid`.
 ///
 /// On the source's grid its forms, codes and extensions stay as they are, but for a form that cannot be used; on another
 /// one both forms are written anew.
@@ -49,7 +51,13 @@ pub(super) struct NewHeader {
 /// # Errors
 /// [`crate::ErrorKind::Usage`] when the source's header is none; [`crate::ErrorKind::Unsupported`] when the grid does
 /// not fit into a header.
-pub(super) fn build(grid: &Grid, source: &Source, data_type: DataType, meaning: &Meaning) -> Result<NewHeader> {
+pub(super) fn build(
+    grid: &Grid,
+    volumes: usize,
+    source: &Source,
+    data_type: DataType,
+    meaning: &Meaning,
+) -> Result<NewHeader> {
     let nifti = match &source.kind {
         SourceKind::Nifti(nifti) => Some(nifti),
         _ => None,
@@ -57,8 +65,8 @@ pub(super) fn build(grid: &Grid, source: &Source, data_type: DataType, meaning: 
     let old = nifti.map(parse).transpose()?;
     let same = grid.shape() == source.grid.shape() && grid.corner_distance_mm(&source.grid) <= SAME_GRID_MM;
     let mut raw = match &old {
-        Some(old) if old.raw.version() == Version::Two || fits_version_one(grid) => old.raw.clone(),
-        _ => fresh(grid),
+        Some(old) if old.raw.version() == Version::Two || fits_version_one(grid, volumes) => old.raw.clone(),
+        _ => fresh(grid, volumes),
     };
     match &old {
         Some(old) if same => repair_forms(&mut raw, old),
@@ -72,6 +80,16 @@ pub(super) fn build(grid: &Grid, source: &Source, data_type: DataType, meaning: 
     }
     let axes = old.as_ref().filter(|_| same).map_or(3, |old| old.shape.len().min(3));
     set_samples(&mut raw, grid, axes, data_type);
+    if volumes > 1 {
+        let shape = old.as_ref().filter(|old| old.volumes() == Some(volumes as u64)).map(|old| &old.shape[3..]);
+        set_volumes(&mut raw, shape.unwrap_or(&[volumes as u64]));
+        if let SourceKind::Dicom(dicom) = &source.kind
+            && let Some(seconds) = dicom.time_step
+        {
+            raw.set(PIXDIM, 4, seconds);
+            raw.set(XYZT_UNITS, 0, MILLIMETERS + SECONDS);
+        }
+    }
     set_meaning(&mut raw, meaning);
 
     let old = nifti.map_or(&[][..], |nifti| &nifti.extensions);
@@ -87,12 +105,12 @@ fn parse(nifti: &NiftiSource) -> Result<Header> {
     Header::parse(&nifti.header).map_err(|e| Error::usage("the source's NIfTI header cannot be used").because(e))
 }
 
-fn fits_version_one(grid: &Grid) -> bool {
-    grid.shape().into_iter().all(|n| i16::try_from(n).is_ok())
+fn fits_version_one(grid: &Grid, volumes: usize) -> bool {
+    grid.shape().into_iter().chain([volumes]).all(|n| i16::try_from(n).is_ok())
 }
 
-fn fresh(grid: &Grid) -> Raw {
-    let mut raw = Raw::zeros(if fits_version_one(grid) { Version::One } else { Version::Two });
+fn fresh(grid: &Grid, volumes: usize) -> Raw {
+    let mut raw = Raw::zeros(if fits_version_one(grid, volumes) { Version::One } else { Version::Two });
     raw.set(XYZT_UNITS, 0, MILLIMETERS);
     (4..8).for_each(|axis| raw.set(PIXDIM, axis, 1.0));
     raw.set_text(DESCRIP, &program());
@@ -140,6 +158,15 @@ fn set_samples(raw: &mut Raw, grid: &Grid, axes: usize, data_type: DataType) {
     raw.set(BITPIX, 0, 8.0 * data_type.size() as f64);
     raw.set(SCL_SLOPE, 0, 1.0);
     raw.set(SCL_INTER, 0, 0.0);
+}
+
+/// Lengths of the axes from the fourth on.
+#[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
+fn set_volumes(raw: &mut Raw, shape: &[u64]) {
+    raw.set(DIM, 0, (3 + shape.len()) as f64);
+    for (axis, &n) in shape.iter().enumerate() {
+        raw.set(DIM, 4 + axis, n as f64);
+    }
 }
 
 fn set_meaning(raw: &mut Raw, meaning: &Meaning) {

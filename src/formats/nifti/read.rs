@@ -1,6 +1,7 @@
 //! Opening a file (header, extensions, place in the world) and streaming its voxels.
 
 use std::io::{self, Cursor, ErrorKind as Io, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::extensions::{self, Extension};
@@ -162,37 +163,55 @@ impl Input {
         Ok(promise)
     }
 
-    /// Streams one volume through `convert`; then reads a compressed file to its end so that the checksum is checked.
+    pub(in crate::formats) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Volumes that the header promises; 0 when they cannot be counted.
+    pub(in crate::formats) fn volumes(&self) -> u64 {
+        self.header.volumes().unwrap_or(0)
+    }
+
+    /// Which volume is meant, from 0.
+    pub(in crate::formats) fn choose(&self, volume: Option<usize>) -> Result<u64> {
+        select(&self.header, self.check_size()?.volumes, volume)
+    }
+
+    /// Streams volumes through `convert`; then reads a compressed file to its end so that the checksum is checked.
     pub(in crate::formats) fn voxels<C: Convert>(
         &mut self,
-        volume: Option<usize>,
+        volumes: Range<u64>,
         convert: &C,
         limits: &Limits,
-    ) -> Result<Vec<C::Out>> {
+    ) -> Result<Vec<Vec<C::Out>>> {
         let data_type = self.header.data_type;
         if !data_type.is_number() {
             let message = format!("voxels of type {data_type} are no single numbers of at most 64 bits");
             return Err(Error::unsupported(message).hint("save one component as a volume of its own"));
         }
         let promise = self.check_size()?;
-        let volume = select(&self.header, promise.volumes, volume)?;
         let count = self.placement.grid.voxels();
-        limits.bytes((count as u64).saturating_mul(size_of::<C::Out>() as u64), "the volume")?;
-        let mut out = limits::reserved(count, "the volume")?;
+        let samples = (count as u64).saturating_mul(volumes.end - volumes.start);
+        limits.bytes(samples.saturating_mul(size_of::<C::Out>() as u64), "the volume")?;
 
-        let start = self.offset + volume * promise.volume;
+        let start = self.offset + volumes.start * promise.volume;
         let end = self.offset + promise.total;
         self.skip(start - self.position, end)?;
         let mut chunk = limits::zeroed(CHUNK, "a read buffer")?;
-        let mut left = promise.volume;
-        while left > 0 {
-            let wanted = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-            self.fill(&mut chunk[..wanted], end)?;
-            decode(&chunk[..wanted], data_type, self.header.raw.big_endian(), convert, &mut out);
-            left -= wanted as u64;
+        let mut all = Vec::new();
+        for _ in volumes {
+            let mut out = limits::reserved(count, "the volume")?;
+            let mut left = promise.volume;
+            while left > 0 {
+                let wanted = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+                self.fill(&mut chunk[..wanted], end)?;
+                decode(&chunk[..wanted], data_type, self.header.raw.big_endian(), convert, &mut out);
+                left -= wanted as u64;
+            }
+            all.push(out);
         }
         self.finish(end)?;
-        Ok(out)
+        Ok(all)
     }
 
     fn fill(&mut self, bytes: &mut [u8], end: u64) -> Result<()> {

@@ -117,7 +117,7 @@ impl Voxels {
 pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, source: &Source, overwrite: Overwrite) -> Result<()> {
     let path = path.as_ref();
     let data_type = if labels.max_id() > u16::from(u8::MAX) { DataType::UInt16 } else { DataType::UInt8 };
-    let header = build(labels.grid(), source, data_type, &Meaning::Labels(&labels.table)).map_err(|e| e.at(path))?;
+    let header = build(labels.grid(), 1, source, data_type, &Meaning::Labels(&labels.table)).map_err(|e| e.at(path))?;
     let ids = labels.ids.data();
     let mut voxels = Voxels::create(path, &header, ids.len(), overwrite, LABEL_LEVEL, rayon::current_num_threads())?;
     voxels.push(ids, |ids, big_endian, out| {
@@ -143,9 +143,31 @@ pub fn write_volume<T: Copy + Into<f64>>(
     source: &Source,
     options: &WriteOptions,
 ) -> Result<()> {
-    let mut writer =
-        SlabWriter::with_blocks(path.as_ref(), volume.grid(), source, options, rayon::current_num_threads())?;
-    writer.write(volume.data())?;
+    write_volumes(path, std::slice::from_ref(volume), source, options)
+}
+
+/// Writes volumes on one grid, in the order of time, as one file of four axes; of more where the source has them.
+///
+/// For a DICOM source the step of the fourth axis is its repetition time in seconds.
+///
+/// # Errors
+/// As [`write_volume`]; [`crate::ErrorKind::Usage`] too for volumes on several grids, or none.
+pub fn write_volumes<T: Copy + Into<f64>>(
+    path: impl AsRef<Path>,
+    volumes: &[Volume<T>],
+    source: &Source,
+    options: &WriteOptions,
+) -> Result<()> {
+    let path = path.as_ref();
+    let first = volumes.first().ok_or_else(|| Error::usage("there is no volume to write").at(path))?;
+    if volumes.iter().any(|volume| volume.grid() != first.grid()) {
+        return Err(Error::usage("the volumes lie on several grids and make no file of four axes").at(path));
+    }
+    let blocks = rayon::current_num_threads();
+    let mut writer = SlabWriter::with_blocks(path, first.grid(), volumes.len(), source, options, blocks)?;
+    for volume in volumes {
+        writer.write(volume.data())?;
+    }
     writer.finish()
 }
 
@@ -169,17 +191,25 @@ impl SlabWriter {
     /// # Errors
     /// As [`write_labels`]; [`crate::ErrorKind::Usage`] too for a data type that is not written.
     pub fn create(path: impl AsRef<Path>, grid: &Grid, source: &Source, options: &WriteOptions) -> Result<Self> {
-        Self::with_blocks(path.as_ref(), grid, source, options, 1)
+        Self::with_blocks(path.as_ref(), grid, 1, source, options, 1)
     }
 
-    fn with_blocks(path: &Path, grid: &Grid, source: &Source, options: &WriteOptions, blocks: usize) -> Result<Self> {
+    fn with_blocks(
+        path: &Path,
+        grid: &Grid,
+        volumes: usize,
+        source: &Source,
+        options: &WriteOptions,
+        blocks: usize,
+    ) -> Result<Self> {
         let data_type = options.data_type;
         if data_type.integer_range().is_none() && !matches!(data_type, DataType::Float32 | DataType::Float64) {
             return Err(Error::usage(format!("volumes of type {data_type} are not written")).at(path));
         }
         let meaning = options.quantity.as_deref().map_or(Meaning::Same, Meaning::Quantity);
-        let header = build(grid, source, data_type, &meaning).map_err(|e| e.at(path))?;
-        let voxels = Voxels::create(path, &header, grid.voxels(), options.overwrite, INTENSITY_LEVEL, blocks)?;
+        let header = build(grid, volumes, source, data_type, &meaning).map_err(|e| e.at(path))?;
+        let voxels = grid.voxels().saturating_mul(volumes);
+        let voxels = Voxels::create(path, &header, voxels, options.overwrite, INTENSITY_LEVEL, blocks)?;
         Ok(Self { voxels, data_type })
     }
 

@@ -1,0 +1,176 @@
+//! Studies of several channels, patients' names, and inputs that change or clash.
+
+use std::io::{Read, Write};
+
+use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Status, discover, run};
+use unet_vol::formats;
+use unet_vol::pipeline::Pipeline;
+
+use crate::batch::{Place, count, tree, volume, write};
+use crate::networks::{Network, spec};
+
+/// Label 10 where the second channel is brighter than the first.
+fn brighter() -> Pipeline {
+    let network = Network::new(3, 2, 2, |input, shape, output| {
+        let plane: usize = shape[1..].iter().product();
+        output.copy_from_slice(&input[..2 * plane]);
+    });
+    let channels = "[input]\nchannels = [{ name = 'T1' }, { name = 'FLAIR' }]";
+    Pipeline::predictor_builder(spec(2, channels), Box::new(network)).build().unwrap()
+}
+
+/// Runs a batch in the library.
+fn entries(place: &Place, pipeline: &Pipeline, find: &DiscoverOptions) -> Vec<Entry> {
+    let cases = discover(&place.input(), &place.output(), pipeline.spec(), find).unwrap();
+    run(pipeline, cases, &BatchOptions::new(place.output()), &|_| ()).unwrap().entries
+}
+
+#[test]
+fn channels_of_a_study_are_found_by_number_and_name() {
+    let place = Place::new(&["a/x_0000.nii", "a/x_0001.nii", "b/sub-1_T1w.nii", "b/sub-1_FLAIR.nii", "c/y_T1.nii"]);
+    let pipeline = brighter();
+    let entries = entries(&place, &pipeline, &DiscoverOptions::default());
+    let found: Vec<_> = entries.iter().map(|entry| (entry.case.as_str(), entry.status)).collect();
+    assert_eq!(found, [("a/x", Status::Done), ("b/sub-1", Status::Done), ("c/y", Status::Failed)]);
+    assert_eq!(entries[2].reason, "there is no file for the channel FLAIR");
+    let files = ["a/x_0000.nii", "a/x_0001.nii"].map(|name| place.input().join(name));
+    let alone = pipeline.run_files(&files, &Default::default()).unwrap();
+    let labels = formats::read_labels(&place.output().join("a/x_seg.nii.gz"), &Default::default()).unwrap();
+    assert_eq!(labels.labels.ids.data(), alone.labels().ids.data());
+    assert!(labels.labels.ids.data().iter().all(|&id| id == 10), "the second channel is the brighter one");
+    let mut find = DiscoverOptions::default();
+    find.channels = vec!["T1".to_owned()];
+    assert!(discover(&place.input(), &place.output(), pipeline.spec(), &find).is_err());
+}
+
+#[cfg(feature = "dicom")]
+mod dicom {
+    use super::*;
+    use crate::cli::text;
+    use crate::dicom_writer::{EXPLICIT, Object, slice, slices};
+
+    fn of(slice: Object, study: &str, number: usize, description: &str) -> Object {
+        let uid = |object: &str| format!("{study}.{number}{object}");
+        slice
+            .text(0x0008_0060, b"CS", "MR")
+            .text(0x0008_103e, b"LO", description)
+            .text(0x0020_000d, b"UI", study)
+            .text(0x0020_000e, b"UI", uid(""))
+            .text(0x0020_0011, b"IS", number.to_string())
+    }
+
+    fn series(place: &Place, study: &str, number: usize, description: &str) {
+        for (k, slice) in slices().into_iter().enumerate() {
+            let object = of(slice, study, number, description);
+            let object = object.text(0x0008_0018, b"UI", format!("{study}.{number}.{}", k + 1));
+            write(&place.input(), &format!("{study}/{number}-{k}"), &object.file(EXPLICIT));
+        }
+    }
+
+    #[test]
+    fn the_series_of_a_study_are_its_channels() {
+        let place = Place::new(&[]);
+        for (number, description) in [(1, "t1_mprage"), (2, "T2_FLAIR"), (3, "dwi")] {
+            series(&place, "1.2.70", number, description);
+        }
+        series(&place, "1.2.71", 1, "t1_mprage");
+        let found = entries(&place, &brighter(), &DiscoverOptions::default());
+        let statuses: Vec<_> = found.iter().map(|entry| (entry.case.as_str(), entry.status)).collect();
+        assert_eq!(statuses, [("1.2.70/1_t1_mprage", Status::Done), ("1.2.71/study", Status::Skipped)]);
+        assert_eq!(found[0].reason, "T1: 1_t1_mprage; FLAIR: 2_T2_FLAIR");
+        assert_eq!(found[1].reason, "there is no series for the channel FLAIR");
+        let mut find = DiscoverOptions::default();
+        find.channels = vec!["dwi".to_owned(), "^1_".to_owned()];
+        let cases = discover(&place.input(), &place.output(), brighter().spec(), &find).unwrap();
+        assert_eq!(cases[0].reason, "T1: 3_dwi; FLAIR: 1_t1_mprage");
+    }
+
+    #[test]
+    fn a_uid_that_two_studies_share_mixes_nothing() {
+        let place = Place::new(&[]);
+        for study in ["1.2.80", "1.2.81"] {
+            for (k, slice) in slices().into_iter().enumerate() {
+                let object = of(slice, study, 1, "T1").text(0x0020_000e, b"UI", "1.2.8.1");
+                write(&place.input(), &format!("{k}-{study}"), &object.file(EXPLICIT));
+            }
+        }
+        let statuses = place.statuses(&[], 0);
+        assert_eq!((statuses.len(), count(&statuses, "done")), (2, 2), "{statuses:?}");
+    }
+
+    const NAMES: [&str; 2] = ["mustermann", "friederike"];
+
+    fn told(text: &str) -> bool {
+        let text = text.to_lowercase();
+        NAMES.iter().any(|name| text.contains(name))
+    }
+
+    /// True when a name, or what a file holds, inflated where it is compressed, tells of the patient.
+    fn is_told_by(name: &str, bytes: &[u8]) -> bool {
+        let mut inflated = Vec::new();
+        let _ = flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut inflated);
+        told(name) || told(&text(bytes)) || told(&text(&inflated))
+    }
+
+    #[test]
+    fn no_patient_name_is_told_unless_asked() {
+        let place = Place::new(&["MUSTERMANN_F/extra.nii"]);
+        write(&place.input(), "MUSTERMANN_F/cut.nii", &volume(0)[..2000]);
+        write(&place.input(), "mustermann-2/cut.dcm", &slice(0).file(EXPLICIT)[..200]);
+        for (k, slice) in slices().into_iter().enumerate() {
+            let object = of(slice, "1.2.90", 4, "T1 of Friederike").text(0x0010_0010, b"PN", "Mustermann^Friederike");
+            write(&place.input(), &format!("Mustermann^Friederike 1958/IM{k}"), &object.file(EXPLICIT));
+        }
+        let log = crate::batch::log(&place);
+        for layout in ["mirror", "bids"] {
+            let (out, err) =
+                place.run(&["--layout", layout, "--stats", "--preview", "--log-file", &log, "-vv", "--overwrite"], 7);
+            assert!(!told(&out) && !told(&err), "{out}{err}");
+            assert!(out.contains("anon_F/cut"), "{out}");
+        }
+        assert!(!told(&std::fs::read_to_string(&log).unwrap()));
+        let files = tree(&place.output());
+        assert!(files.len() > 12, "{:?}", files.keys());
+        for (name, bytes) in &files {
+            assert!(!is_told_by(name, bytes), "{name}");
+        }
+        assert!(files.contains_key("anon^anon 1958/4_T1_of_anon_seg.nii.gz"), "{:?}", files.keys());
+        let (out, _) = place.run(&["--dry-run"], 0);
+        assert!(!told(&out), "{out}");
+        assert!(told(&place.run(&["--with-phi", "--overwrite"], 7).0));
+
+        let manifest = place.dir.path().join("manifest.json");
+        let segment = |more: &[&str]| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unet-vol"));
+            command.arg("segment").arg(place.input().join("Mustermann^Friederike 1958"));
+            command.args(["--engine", "embedded", "--overwrite", "--json", "-vv"]).args(more);
+            command.arg("-o").arg(place.dir.path().join("labels.nii.gz")).arg("--manifest").arg(&manifest);
+            let done = command.output().unwrap();
+            assert!(done.status.success(), "{}", text(&done.stderr));
+            text(&done.stdout) + &text(&done.stderr) + &std::fs::read_to_string(&manifest).unwrap()
+        };
+        assert!(!told(&segment(&[])));
+        assert!(told(&segment(&["--with-phi"])));
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_no_result() {
+    let place = Place::new(&["calm.nii"]);
+    write(&place.input(), "growing.nii", &crate::cli::nifti([200, 200, 100], true, |_| 7));
+    let path = place.input().join("growing.nii");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        });
+        let statuses = place.statuses(&[], 7);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(statuses["calm"].0, "done");
+        assert!(statuses["growing"].1.contains("changed while it was read"), "{statuses:?}");
+    });
+    assert!(!place.output().join("growing_seg.nii.gz").exists());
+}
