@@ -20,9 +20,13 @@ use crate::volume::{LabelMap, Volume};
 /// Labels of a study, on the caller's threads.
 pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     let grid = check_channels(pipeline, channels)?;
-    let working = prepared_grid(pipeline, &grid)?;
     // Without a crop what is fed is known, so that a study that is too large is refused before any work.
-    let known = if pipeline.spec().input.crop.is_none() { Some(Layouts::new(pipeline, &grid, None)?) } else { None };
+    let (working, known) = if pipeline.spec().input.crop.is_none() {
+        let layouts = Layouts::new(pipeline, &grid, None)?;
+        (layouts.working, Some(layouts))
+    } else {
+        (prepared_grid(pipeline, &grid)?, None)
+    };
     let mut clock = Clock { seconds: Vec::new(), start: Instant::now() };
     let mut warnings = pipeline.notes.clone();
     let watch = pipeline.watch();
