@@ -40,6 +40,7 @@ struct Inner {
     message: String,
     path: Option<PathBuf>,
     hint: Option<String>,
+    io: Option<std::io::ErrorKind>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -59,7 +60,7 @@ pub struct Error(Box<Inner>);
 impl Error {
     /// A new error of `kind` with one sentence that says what is wrong.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), path: None, hint: None, source: None }))
+        Self(Box::new(Inner { kind, message: message.into(), path: None, hint: None, io: None, source: None }))
     }
 
     /// [`ErrorKind::Internal`] with a message.
@@ -106,6 +107,13 @@ impl Error {
         self
     }
 
+    /// Says which kind of I/O error this is, for callers that treat a missing or an existing file by itself.
+    #[must_use]
+    pub fn io(mut self, kind: std::io::ErrorKind) -> Self {
+        self.0.io = Some(kind);
+        self
+    }
+
     /// Keeps the error of a library below as the source.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -129,6 +137,13 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.0.path.as_deref()
+    }
+
+    /// The kind of I/O error, where there was one: `NotFound` for a missing input, `AlreadyExists` for an output that
+    /// must not be replaced.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        self.0.io
     }
 
     /// What to do about it.

@@ -15,8 +15,8 @@ mod folder;
 mod prefix;
 
 #[cfg(feature = "dicom")]
-pub(crate) use folder::Walk;
-pub(crate) use folder::walk;
+pub(crate) use folder::{Walk, write_folder};
+pub(crate) use folder::{check_folder_output, digest, replace, walk};
 #[cfg(feature = "dicom")]
 pub(crate) use prefix::Prefix;
 
@@ -41,7 +41,7 @@ pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => "the compressed data is damaged",
         _ => "cannot be read",
     };
-    let out = Error::malformed(message).at(path);
+    let out = Error::malformed(message).at(path).io(error.kind());
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::UnexpectedEof => out,
         _ => out.because(error),
@@ -50,7 +50,7 @@ pub(crate) fn unreadable(path: &Path, error: io::Error) -> Error {
 
 /// Turns an I/O error about an output into ours.
 pub(crate) fn unwritable(path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorKind::Output, "cannot be written").at(path).because(error)
+    Error::new(ErrorKind::Output, "cannot be written").at(path).io(error.kind()).because(error)
 }
 
 /// Opens a regular file for reading.
@@ -215,7 +215,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Fails with [`ErrorKind::Usage`] when `path` exists and must not be replaced.
 pub(crate) fn check_output(path: &Path, overwrite: Overwrite) -> Result<()> {
     if overwrite == Overwrite::Refuse && exists(path) {
-        return Err(Error::usage("the output exists already").at(path).hint("choose another name or give --overwrite"));
+        return Err(occupied(path).hint("choose another name or give --overwrite"));
     }
     if is_dir(path) {
         return Err(Error::usage("the output is a folder").at(path).hint("name a file in it"));
@@ -225,6 +225,10 @@ pub(crate) fn check_output(path: &Path, overwrite: Overwrite) -> Result<()> {
         return Err(Error::new(ErrorKind::Output, "the folder of the output does not exist").at(path));
     }
     Ok(())
+}
+
+fn occupied(path: &Path) -> Error {
+    Error::usage("the output exists already").at(path).io(io::ErrorKind::AlreadyExists)
 }
 
 fn parent(path: &Path) -> PathBuf {
@@ -262,7 +266,7 @@ impl Output {
             Overwrite::Replace => temporary.persist(&path),
         };
         result.map(drop).map_err(|e| match e.error.kind() {
-            io::ErrorKind::AlreadyExists => Error::usage("the output exists already").at(&path),
+            io::ErrorKind::AlreadyExists => occupied(&path),
             _ => unwritable(&path, e.error),
         })
     }

@@ -68,7 +68,12 @@
 //!
 //! For research only; not a medical device.
 
+#[cfg(feature = "cli")]
+extern crate self as unet_vol;
+
 pub mod batch;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod error;
 pub mod evaluate;
 pub mod formats;

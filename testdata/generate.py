@@ -4,7 +4,8 @@
     python testdata/generate.py            # all parts
     python testdata/generate.py nifti      # one part
 
-Deterministic: no clock, no random numbers, gzip time stamps are zero. Needs numpy and nibabel; nothing here is a scan.
+Deterministic: no clock, no random numbers, gzip time stamps are zero. Needs numpy and nibabel (dicom:
+pydicom, python-gdcm, pyjpegls, pylibjpeg-openjpeg); nothing here is a scan.
 """
 import gzip
 import hashlib
@@ -176,7 +177,70 @@ def described(path):
     }
 
 
-PARTS = {"nifti": nifti}
+def dicom():
+    """One slice in each codec that pydicom and GDCM write: 40 x 32 samples of 12 bits (8 in JPEG baseline and extended)."""
+    import gdcm  # python-gdcm
+    import pydicom
+    from pydicom import uid
+
+    def dataset(bits, stored):
+        data = pydicom.Dataset()
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = uid.MRImageStorage
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = "1.2.3.4.1"
+        data.file_meta.ImplementationClassUID = "1.2.3.9"
+        data.StudyInstanceUID, data.SeriesInstanceUID = "1.2.3", "1.2.3.4"
+        data.Modality, data.SeriesDescription, data.SeriesNumber = "MR", "Made slice", 1
+        data.PatientName, data.PatientID = "Made^Up", "0"
+        data.Rows, data.Columns, data.SamplesPerPixel, data.PhotometricInterpretation = 32, 40, 1, "MONOCHROME2"
+        data.PixelSpacing, data.SliceThickness = [2, 1.5], 3
+        data.ImagePositionPatient, data.ImageOrientationPatient = [-10, 5, 0], [1, 0, 0, 0, 1, 0]
+        data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = bits, stored, stored - 1, 0
+        j, i = np.mgrid[:32, :40]
+        samples = (np.hypot(i - 9, j - 7) * 97 + 13 * i) % (1 << stored)
+        data.PixelData = samples.astype(np.uint8 if bits == 8 else "<u2").tobytes()
+        return data
+
+    def stored(data):
+        memory = io.BytesIO()
+        data.save_as(memory, enforce_file_format=True)
+        return memory.getvalue()
+
+    syntaxes = {
+        "rle": uid.RLELossless,
+        "jpeg_ls": uid.JPEGLSLossless,
+        "jpeg_2000": uid.JPEG2000Lossless,
+        "jpeg_2000_lossy": uid.JPEG2000,
+    }
+    for name, syntax in syntaxes.items():
+        data = dataset(16, 12)
+        lossy = {"j2k_cr": [4]} if syntax == uid.JPEG2000 else {}
+        data.compress(syntax, generate_instance_uid=False, **lossy)
+        write("dicom", f"{name}.dcm", stored(data))
+    plain = write("dicom", "plain.dcm", stored(dataset(16, 12)))
+    plain8 = write("dicom", "plain8.dcm", stored(dataset(8, 8)))
+    for name, path, syntax in [
+        ("jpeg_lossless", plain, gdcm.TransferSyntax.JPEGLosslessProcess14_1),
+        ("jpeg_baseline", plain8, gdcm.TransferSyntax.JPEGBaselineProcess1),
+        ("jpeg_extended", plain8, gdcm.TransferSyntax.JPEGExtendedProcess2_4),
+    ]:
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(path))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        made = dataset(8, 8) if path is plain8 else dataset(16, 12)
+        made.file_meta.TransferSyntaxUID = gdcm.TransferSyntax(syntax).GetString()
+        frame = change.GetOutput().GetDataElement().GetSequenceOfFragments().GetFragment(0)
+        frame = frame.GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")
+        made.PixelData = pydicom.encaps.encapsulate([frame])
+        write("dicom", f"{name}.dcm", stored(made))
+
+
+PARTS = {"nifti": nifti, "dicom": dicom}
 
 
 def main():

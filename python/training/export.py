@@ -1,6 +1,6 @@
 """Writes a network as ONNX (opset 17): dynamic batch and spatial size, weights stored as fp32 or as fp16 with a Cast.
 
-    python export.py --model run/state.pt --out brain.onnx --fp16 --golden brain_golden.npz --data data
+    python export.py --model run/state.pt --out brain.onnx --fp16 --golden brain.golden --data data
 
 The file carries the contract of the model in its metadata, and under `config` what train.py --init needs to go on from
 it. Normalisation layers do not exist in the network, so there is nothing to fold.
@@ -17,6 +17,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import golden
 from evaluate import undeformed
 from generate import synthesise
 from labels import CLASS_IDS, CLASSES, COLOURS
@@ -24,7 +25,7 @@ from network import FACTOR, UNet
 from weights import load
 
 
-class _Graph:
+class Graph:
     """Nodes and initialisers; every method appends a node and returns the name of its output."""
 
     def __init__(self, fp16: bool) -> None:
@@ -47,10 +48,29 @@ class _Graph:
     def conv(self, x: str, name: str, conv: torch.nn.Conv3d, out: str | None = None) -> str:
         weight = self.constant(name + ".weight", conv.weight.detach().numpy())
         bias = self.constant(name + ".bias", conv.bias.detach().numpy())
-        k = conv.kernel_size[0]
-        return self.node(
-            "Conv", [x, weight, bias], out or name, kernel_shape=[k] * 3, pads=[k // 2] * 6, strides=[1] * 3
-        )
+        k, pad = conv.kernel_size[0], conv.padding[0]
+        return self.node("Conv", [x, weight, bias], out or name, kernel_shape=[k] * 3, pads=[pad] * 6, strides=[1] * 3)
+
+    def pool(self, x: str, name: str) -> str:
+        return self.node("MaxPool", [x], name, kernel_shape=[2] * 3, strides=[2] * 3)
+
+    def double(self, x: str, name: str) -> str:
+        nearest = dict(mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
+        return self.node("Resize", [x, "", self.scales], name, **nearest)
+
+    def model(self, title: str, classes: int, properties: dict[str, str]) -> onnx.ModelProto:
+        """`image` [batch, 1, x, y, z] -> `logits` [batch, classes, x, y, z], with the contract as metadata."""
+        space = ["x", "y", "z"]
+        inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *space])]
+        margin = properties.get("margin")
+        space = [f"{n} - {2 * int(margin)}" for n in space] if margin else space
+        outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes, *space])]
+        graph = helper.make_graph(self.nodes, title, inputs, outputs, self.arrays)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="unet-vol training")
+        model.ir_version = 8
+        helper.set_model_props(model, properties)
+        onnx.checker.check_model(model)
+        return model
 
     def block(self, x: str, name: str, block: torch.nn.Sequential) -> str:
         for i, m in enumerate(block):
@@ -61,58 +81,56 @@ class _Graph:
 
 def to_onnx(net: UNet, title: str, fp16: bool) -> onnx.ModelProto:
     """`image` [batch, 1, x, y, z] -> `logits` [batch, 33, x, y, z]; initialisers are named like the parameters."""
-    g = _Graph(fp16)
+    g = Graph(fp16)
     x, skips = "image", []
     for i, block in enumerate(net.down):
         if i:
-            x = g.node("MaxPool", [x], f"pool.{i}", kernel_shape=[2] * 3, strides=[2] * 3)
+            x = g.pool(x, f"pool.{i}")
         x = g.block(x, f"down.{i}", block)
         skips.append(x)
-    nearest = dict(mode="nearest", nearest_mode="floor", coordinate_transformation_mode="asymmetric")
     for i in (3, 2, 1, 0):
         y = g.conv(x, f"up.{i}.proj", net.up[i].proj)
-        y = g.node("Resize", [y, "", g.scales], f"up.{i}.resize", **nearest)
+        y = g.double(y, f"up.{i}.resize")
         x = g.block(g.node("Add", [y, skips[i]], f"up.{i}.add"), f"dec.{i}", net.dec[i])
     g.conv(x, "head", net.head, "logits")
-    space = ["x", "y", "z"]
-    graph = helper.make_graph(
-        g.nodes,
-        title,
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, *space])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", net.config.nclass, *space])],
-        g.arrays,
+    properties = dict(
+        spacing_mm="2 2 2",
+        axes="N C x(right) y(anterior) z(superior)",
+        divisible_by=str(FACTOR),
+        normalise="clamp((x-p0.5)/(p99.5-p0.5),0,1) over in-field 2 mm voxels; padding 0",
+        label_ids=" ".join(str(i) for i in CLASS_IDS),
+        label_names="|".join(n for _, n in CLASSES),
+        label_colours=" ".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in COLOURS),
+        config=json.dumps(net.config.to_dict()),
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="unet-vol training")
-    model.ir_version = 8
-    helper.set_model_props(
-        model,
-        dict(
-            spacing_mm="2 2 2",
-            axes="N C x(right) y(anterior) z(superior)",
-            divisible_by=str(FACTOR),
-            normalise="clamp((x-p0.5)/(p99.5-p0.5),0,1) over in-field 2 mm voxels; padding 0",
-            label_ids=" ".join(str(i) for i in CLASS_IDS),
-            label_names="|".join(n for _, n in CLASSES),
-            label_colours=" ".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in COLOURS),
-            config=json.dumps(net.config.to_dict()),
-        ),
-    )
-    onnx.checker.check_model(model)
-    return model
+    return g.model(title, net.config.nclass, properties)
 
 
-def golden(session, data: Path, number: int, seed: int) -> dict[str, np.ndarray]:
-    """A synthetic head of a held-back map and what the exported model makes of it: image uint8 [X, Y, Z] (the input is
-    image / 255), argmax uint8 (class), target uint8, logits_slice float32 = logits[:, X / 2, ::4, ::4]."""
+def save_and_compare(model: onnx.ModelProto, net: torch.nn.Module, out: Path, side: tuple[int, int, int], threads: int):
+    """Writes the file, runs it in ONNX Runtime beside torch on noise of two samples, and returns the session."""
+    import onnxruntime as ort
+
+    onnx.save(model, out)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(out, options, providers=["CPUExecutionProvider"])
+    x = np.random.RandomState(0).rand(2, 1, *side).astype(np.float32)
+    with torch.no_grad():
+        want = net(torch.from_numpy(x)).numpy()
+    got = session.run(None, {"image": x})[0]
+    difference, largest = float(np.abs(got - want).max()), float(np.abs(want).max())
+    print(f"{out}: {out.stat().st_size} bytes, differs from torch by {difference:.2g} of {largest:.3g}")
+    return session
+
+
+def write_golden(session, data: Path, number: int, seed: int, path: Path) -> None:
+    """A synthetic head of a held-back map and what the exported model makes of it."""
     s = synthesise(torch.from_numpy(undeformed(data, number)), np.random.RandomState(seed), t1_share=0.5)
     image = np.round(s.image.numpy() * 255).astype(np.uint8)
     logits = session.run(None, {"image": (image / np.float32(255))[None, None]})[0][0]
-    return dict(
-        image=image,
-        argmax=logits.argmax(0).astype(np.uint8),
-        target=s.first.numpy(),
-        logits_slice=logits[:, logits.shape[1] // 2, ::4, ::4].astype(np.float32),
-    )
+    classes = logits.argmax(0).astype(np.uint8)
+    golden.write(path, image, classes, 1 / 255, 0.0)
+    print(f"{path}: {float((classes == s.first.numpy()).mean()):.4f} of the voxels as in the target")
 
 
 def main() -> None:
@@ -121,7 +139,7 @@ def main() -> None:
     ap.add_argument("--out", type=Path, required=True)
     ap.add_argument("--fp16", action="store_true", help="store the convolution weights as fp16")
     ap.add_argument("--raw", action="store_true", help="the last weights instead of their moving average")
-    ap.add_argument("--golden", type=Path, help="also write an input and its output")
+    ap.add_argument("--golden", type=Path, help="also write the stored case of `models verify`")
     ap.add_argument("--data", type=Path, default=Path("data"), help="golden: folder of map_NN.npy")
     ap.add_argument("--map", type=int, default=19)
     ap.add_argument("--seed", type=int, default=14, help="golden: look of the head")
@@ -129,23 +147,9 @@ def main() -> None:
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     net = load(a.model, averaged=not a.raw).eval()
-    onnx.save(to_onnx(net, a.out.stem, a.fp16), a.out)
-
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = a.threads
-    session = ort.InferenceSession(a.out, options, providers=["CPUExecutionProvider"])
-    x = np.random.RandomState(0).rand(2, 1, 48, 32, 64).astype(np.float32)
-    with torch.no_grad():
-        want = net(torch.from_numpy(x)).numpy()
-    got = session.run(None, {"image": x})[0]
-    difference, largest = float(np.abs(got - want).max()), float(np.abs(want).max())
-    print(f"{a.out}: {a.out.stat().st_size} bytes, differs from torch by {difference:.2g} of {largest:.3g}")
+    session = save_and_compare(to_onnx(net, a.out.stem, a.fp16), net, a.out, (48, 32, 64), a.threads)
     if a.golden:
-        arrays = golden(session, a.data, a.map, a.seed)
-        np.savez_compressed(a.golden, **arrays)
-        print(f"{a.golden}: {float((arrays['argmax'] == arrays['target']).mean()):.4f} of the voxels as in the target")
+        write_golden(session, a.data, a.map, a.seed, a.golden)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import math
 import os
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +144,7 @@ class Trainer:
         self.ema = {k: v.detach().clone() for k, v in net.state_dict().items()}
         self.done = 0
         """Number of steps taken."""
-        self.class_weight = torch.ones(NCLASS, device=device)
+        self.class_weight = torch.ones(net.config.nclass, device=device)
         self.class_weight[0] = 0.5
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -188,13 +189,13 @@ class Trainer:
 class Log:
     """Means over the last steps, one JSON object a line."""
 
-    def __init__(self, file: Path) -> None:
-        self.file = open(file, "a")
+    def __init__(self, file: Path, classes: int) -> None:
+        self.file, self.classes = open(file, "a"), classes
         self._clear()
 
     def _clear(self) -> None:
         self.n, self.loss, self.norm, self.start = 0, 0.0, 0.0, time.monotonic()
-        self.dice, self.present = torch.zeros(NCLASS), torch.zeros(NCLASS)
+        self.dice, self.present = torch.zeros(self.classes), torch.zeros(self.classes)
 
     def add(self, r: dict[str, Tensor]) -> None:
         self.n += 1
@@ -226,6 +227,28 @@ def save(file: Path, state: dict) -> None:
     part = file.with_suffix(".part")
     torch.save(state, part)
     os.replace(part, file)
+
+
+def loop(
+    trainer: Trainer, loader: Iterable[Batch], run: Path, options: dict, log_every: int = 50, save_every: float = 300
+) -> None:
+    """Takes a step per batch and keeps `run`/state.pt and log.jsonl; SIGTERM or SIGINT ends it after the step."""
+    file = run / "state.pt"
+    stop: list[int] = []
+    for s in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(s, lambda number, _frame: stop.append(number))
+    log, saved = Log(run / "log.jsonl", len(trainer.class_weight)), time.monotonic()
+    for batch in loader:
+        log.add(trainer.step(batch))
+        if trainer.done % log_every == 0:
+            log.write(trainer.done, trainer.schedule(trainer.done - 1))
+        if stop:
+            break
+        if time.monotonic() - saved > save_every:
+            save(file, trainer.state() | dict(options=options))
+            saved = time.monotonic()
+    save(file, trainer.state() | dict(options=options))
+    print(f"saved after {trainer.done} steps", flush=True)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -302,21 +325,7 @@ def main() -> None:
         num_workers=a.workers,
         pin_memory=device == "cuda",
     )
-    stop: list[int] = []
-    for s in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(s, lambda number, _frame: stop.append(number))
-    log, saved = Log(a.run / "log.jsonl"), time.monotonic()
-    for batch in loader:
-        log.add(trainer.step(batch))
-        if trainer.done % a.log_every == 0:
-            log.write(trainer.done, trainer.schedule(trainer.done - 1))
-        if stop:
-            break
-        if time.monotonic() - saved > a.save_every:
-            save(file, trainer.state() | dict(options=options))
-            saved = time.monotonic()
-    save(file, trainer.state() | dict(options=options))
-    print(f"saved after {trainer.done} steps", flush=True)
+    loop(trainer, loader, a.run, options, a.log_every, a.save_every)
 
 
 if __name__ == "__main__":

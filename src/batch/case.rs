@@ -135,13 +135,14 @@ impl Case {
 
     /// Reads a volume for each channel.
     pub(super) fn read(&self, hashes: Vec<String>, spec: &ModelSpec, options: &StudyOptions) -> Result<Inputs> {
+        let read = options.read_for(spec);
         let mut inputs = None;
         for (channel, sha256) in hashes.into_iter().enumerate() {
             let (study, path) = match &self.origin {
-                Origin::Nifti(paths) => (formats::read(&paths[channel], &options.read())?, paths[channel].clone()),
+                Origin::Nifti(paths) => (formats::read(&paths[channel], &read)?, paths[channel].clone()),
                 #[cfg(feature = "dicom")]
                 Origin::Dicom(triage, rows) => {
-                    (triage.read_row_as(&rows[channel], &options.read())?, rows[channel].folder.clone())
+                    (triage.read_row_as(&rows[channel], &read)?, rows[channel].folder.clone())
                 }
                 Origin::Nothing(_) => return Err(self.nothing()),
             };

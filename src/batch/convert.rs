@@ -6,12 +6,12 @@ use super::inputs::stem;
 #[cfg(feature = "dicom")]
 use super::series;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, DataType, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions};
+use crate::formats::{self, DataType, LabelStudy, OnGap, Opened, Probe, ReadOptions, Sample, Study, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, GridRule, Orientation};
 use crate::report::Certificate;
-use crate::resample::{Method, ResampleOptions, resample};
-use crate::volume::Volume;
+use crate::resample::{Method, ResampleOptions, resample, straightened};
+use crate::volume::{LabelMap, Volume};
 
 /// What [`convert`] changes.
 #[derive(Debug, Clone, Default)]
@@ -27,14 +27,34 @@ pub struct ConvertOptions {
     pub data_type: Option<DataType>,
     /// Which volume of a 4-D file, counted from 0; without it all of them.
     pub volume: Option<usize>,
-    /// Orientation of a file that does not state one.
+    /// Spacing in mm along i, j, k of pictures, which do not state one.
+    pub input_spacing: Option<[f64; 3]>,
+    /// Orientation of files that do not state one.
     pub assume_orientation: Option<Orientation>,
     /// Which series of a DICOM folder: its UID, description or number.
     pub series: Option<String>,
     /// What is done about missing slices of a DICOM series.
     pub on_gap: OnGap,
+    /// What is done about axes that are not perpendicular.
+    pub on_tilt: OnTilt,
+    /// The images that a DICOM structure set was drawn on.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Whether an existing output is replaced.
     pub overwrite: Overwrite,
+}
+
+/// What is done about slices that are tilted against the way they are stacked, and other sheared grids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnTilt {
+    /// The voxels stay as they are; the sform holds the shear.
+    #[default]
+    Keep,
+    /// Each slice is interpolated linearly in its own plane onto [`Grid::straightened`]; beyond the slices stands the
+    /// smallest value of the volume.
+    Resample,
 }
 
 /// A file that [`convert`] wrote.
@@ -56,6 +76,9 @@ impl ConvertOptions {
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
+            .with_input_spacing(self.input_spacing)
+            .with_images(self.images.clone())
+            .with_only(self.only.clone())
     }
 }
 
@@ -99,6 +122,8 @@ fn volumes(input: &Path, options: &ConvertOptions) -> Result<Vec<(String, Result
     #[cfg(feature = "dicom")]
     if options.series.is_none()
         && let Some(triage) = formats::scan(input, &read)?
+        && !triage.means_labels(&read)
+        && triage.dicom_files > 0
     {
         let triage = std::sync::Arc::new(triage);
         let rows = triage.series.iter().filter(|row| series::is_selectable(row));
@@ -112,35 +137,69 @@ fn volumes(input: &Path, options: &ConvertOptions) -> Result<Vec<(String, Result
 }
 
 fn rewrite(input: Opened, output: &Path, options: &ConvertOptions) -> Result<Converted> {
+    if input.holds_labels() {
+        return rewrite_labels(input.read_labels(&options.read())?, output, options);
+    }
     let probe = input.probe()?;
     let stored = probe.data_type;
     // Integers of more than 24 bits and doubles would lose digits as f32.
     let wide = stored.size() > 4 || matches!(stored, DataType::Int32 | DataType::UInt32);
-    let (grid, mut warnings) = if wide && options.spacing.is_none() {
+    let straightens = probe.grid.is_sheared() && options.on_tilt == OnTilt::Resample;
+    let (grid, mut warnings) = if wide && options.spacing.is_none() && !straightens {
         let studies = input.read_all_as::<f64>(&options.read())?;
-        write(&probe, studies, output, options, Ok)?
+        write(&probe, studies, output, options, |volume| Ok(oriented(volume, options.orientation)))?
     } else {
         let studies = input.read_all_as::<f32>(&options.read())?;
-        write(&probe, studies, output, options, |volume| match options.spacing {
-            Some(spacing) => {
-                let grid = volume.grid().respaced(spacing, GridRule::HalfPixel)?;
-                resample(&volume, &grid, &ResampleOptions::new(options.method))
+        write(&probe, studies, output, options, |mut volume| {
+            if straightens {
+                volume = straightened(&volume)?;
             }
-            None => Ok(volume),
+            volume = oriented(volume, options.orientation);
+            if let Some(spacing) = options.spacing {
+                let grid = volume.grid().respaced(spacing, GridRule::HalfPixel)?;
+                volume = resample(&volume, &grid, &ResampleOptions::new(options.method))?;
+            }
+            Ok(volume)
         })?
     };
     warnings.dedup();
+    if grid.is_sheared() {
+        let message = "the axes are not perpendicular: the sform says so, a qform cannot (its code is 0), and programs \
+                       that look at the spacing alone misplace voxels; --on-tilt resample straightens them";
+        warnings.push(Warning::new("sheared", message));
+    }
+    if straightens {
+        warnings.retain(|warning| warning.code != "tilted");
+        let message = format!("slices tilted by {:.3} degrees were straightened", probe.grid.affine().shear_degrees());
+        warnings.push(Warning::new("straightened", message));
+    }
     let read = ReadOptions::new().with_assume_orientation(options.assume_orientation);
-    let certificate = formats::probe(output, &read).and_then(|p| Certificate::check(&grid, &p.grid));
-    let certificate = certificate.map_err(|error| {
-        // The failed output goes; that it cannot be removed would hide the reason.
-        let _ = fs::remove(output);
-        error.at(output)
-    })?;
-    Ok(Converted { path: output.to_owned(), certificate, warnings })
+    Ok(Converted { path: output.to_owned(), certificate: certified(&grid, output, &read)?, warnings })
 }
 
-/// Reorients and changes the volumes, writes them and says where they are.
+/// Rewrites the labels of a DICOM object.
+fn rewrite_labels(study: LabelStudy, output: &Path, options: &ConvertOptions) -> Result<Converted> {
+    if options.spacing.is_some() || options.data_type.is_some() {
+        let message = "labels keep their spacing and are written as uint8 or uint16";
+        return Err(Error::usage(message).hint("leave --spacing and --dtype out"));
+    }
+    let labels = LabelMap::new(oriented(study.labels.ids, options.orientation), study.labels.table);
+    formats::write_labels(output, &labels, &study.source, options.overwrite)?;
+    let certificate = certified(labels.grid(), output, &ReadOptions::new())?;
+    Ok(Converted { path: output.to_owned(), certificate, warnings: study.warnings })
+}
+
+/// Proof that `output` lies where it should; one that does not is removed.
+fn certified(grid: &Grid, output: &Path, read: &ReadOptions) -> Result<Certificate> {
+    let certificate = formats::probe(output, read).and_then(|probe| Certificate::check(grid, &probe.grid));
+    certificate.map_err(|error| {
+        // That the failed output cannot be removed would hide the reason.
+        let _ = fs::remove(output);
+        error.at(output)
+    })
+}
+
+/// Changes the volumes, writes them and says where they are.
 fn write<T: Sample>(
     probe: &Probe,
     studies: Vec<Study<T>>,
@@ -150,7 +209,7 @@ fn write<T: Sample>(
 ) -> Result<(Grid, Vec<Warning>)> {
     let first = studies.first().ok_or_else(|| Error::internal("nothing was read"))?;
     let (source, warnings) = (first.source.clone(), first.warnings.clone());
-    let volumes = studies.into_iter().map(|study| change(oriented(study.volume, options.orientation)));
+    let volumes = studies.into_iter().map(|study| change(study.volume));
     let volumes = volumes.collect::<Result<Vec<_>>>()?;
     let natural = || if options.spacing.is_some() { DataType::Float32 } else { natural_type(probe, &volumes) };
     let data_type = options.data_type.unwrap_or_else(natural);

@@ -12,9 +12,7 @@ use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
 use crate::report::FileRecord;
 use crate::resample::{self, ResampleOptions};
-#[cfg(feature = "dicom")]
-use crate::volume::SourceKind;
-use crate::volume::{Source, Volume};
+use crate::volume::{Source, SourceKind, Volume};
 
 /// How the files of a study are read.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +20,8 @@ use crate::volume::{Source, Volume};
 pub struct StudyOptions {
     /// Which volume of a 4-D file, counted from 0.
     pub volume: Option<usize>,
+    /// Spacing in mm along i, j, k of pictures, which do not state one.
+    pub input_spacing: Option<[f64; 3]>,
     /// Orientation of files that do not state one.
     pub assume_orientation: Option<Orientation>,
     /// Channels on other grids are resampled onto the first one's.
@@ -42,6 +42,12 @@ impl StudyOptions {
             .with_assume_orientation(self.assume_orientation)
             .with_series(self.series.clone())
             .with_on_gap(self.on_gap)
+            .with_input_spacing(self.input_spacing)
+    }
+
+    /// As [`StudyOptions::read`], with what a model asks for.
+    pub(super) fn read_for(&self, spec: &ModelSpec) -> ReadOptions {
+        self.read().with_invert_monochrome1(spec.input.invert_monochrome1)
     }
 }
 
@@ -64,6 +70,26 @@ pub struct Inputs {
 }
 
 impl Inputs {
+    /// A study whose channels are in memory already, in the order of the channels of `spec`; `source` is what a writer of
+    /// its labels needs.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when channels are missing, [`crate::ErrorKind::Malformed`] when the source does not
+    /// say where left and right are and the model tells them apart.
+    pub fn in_memory(channels: Vec<Volume>, source: Source, spec: &ModelSpec) -> Result<Self> {
+        check_count(channels.len(), spec)?;
+        let path = source.path.as_deref().unwrap_or(Path::new("in memory"));
+        check_orientation(path, &source, spec, &StudyOptions::default())?;
+        Ok(Self {
+            channels,
+            source,
+            files: Vec::new(),
+            warnings: Vec::new(),
+            assume_orientation: None,
+            names: Names::default(),
+        })
+    }
+
     /// Reads the files of one study, one per channel of `spec`.
     ///
     /// # Errors
@@ -71,7 +97,7 @@ impl Inputs {
     /// and right are and the model tells them apart; what the reader refuses.
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
         check_count(paths.len(), spec)?;
-        let read = options.read();
+        let read = options.read_for(spec);
         let mut inputs = None;
         for path in paths {
             let path = path.as_ref();
@@ -85,12 +111,13 @@ impl Inputs {
     /// The inputs with one more channel that was read already.
     pub(super) fn joined(
         inputs: Option<Self>,
-        study: Study,
+        mut study: Study,
         file: FileRecord,
         spec: &ModelSpec,
         options: &StudyOptions,
     ) -> Result<Self> {
         check_orientation(&file.path, &study.source, spec, options)?;
+        study.warnings.extend(low_is_bright(&study.source, spec));
         let names = if options.with_phi { Names::default() } else { Names::of_source(&study.source) };
         let Some(mut inputs) = inputs else {
             return Ok(Self {
@@ -175,6 +202,15 @@ fn check_count(files: usize, spec: &ModelSpec) -> Result<()> {
     .hint("several inputs are the channels of one study, in the model's order; call the program once per study"))
 }
 
+/// Points out intensities that are upside down for most models.
+fn low_is_bright(source: &Source, spec: &ModelSpec) -> Option<Warning> {
+    let SourceKind::Dicom(dicom) = &source.kind else { return None };
+    let message = "low values of this image are meant to be bright (MONOCHROME1) and are fed as stored: the model's \
+                   description does not ask for invert_monochrome1";
+    let is_odd = dicom.monochrome1 && !spec.input.invert_monochrome1 && !matches!(&*dicom.modality, "MR" | "CT");
+    is_odd.then(|| Warning::new("monochrome1", message))
+}
+
 /// A model that tells left from right refuses a file that does not.
 fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &StudyOptions) -> Result<()> {
     if source.oriented || !spec.sided || options.assume_orientation.is_some() {
@@ -189,7 +225,9 @@ fn check_orientation(path: &Path, source: &Source, spec: &ModelSpec, options: &S
 pub(super) fn stem(path: &Path) -> PathBuf {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let lower = name.to_ascii_lowercase();
-    for suffix in [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm"] {
+    for suffix in
+        [".nii.gz", ".nii", ".img.gz", ".hdr.gz", ".img", ".hdr", ".dcm", ".png", ".tif", ".tiff", ".jpg", ".jpeg"]
+    {
         if lower.len() > suffix.len() && lower.ends_with(suffix) {
             return PathBuf::from(&name[..name.len() - suffix.len()]);
         }

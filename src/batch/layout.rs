@@ -8,6 +8,7 @@ use super::options::{BatchOptions, Existing};
 use super::output_format::OutputFormat;
 use super::outputs::OutputPaths;
 use crate::error::{Error, Result};
+use crate::formats;
 use crate::fs::{self, Overwrite};
 use crate::pipeline::Pipeline;
 use crate::report::{self, FileRecord};
@@ -95,16 +96,22 @@ impl Layout {
         for suffix in &suffixes {
             let target = options.output.join(self.path(case, suffix));
             fs::make_dir(target.parent().unwrap_or(Path::new(".")))?;
-            fs::check_output(&target, replace)?;
+            if *suffix == OutputFormat::SecondaryCapture.suffix() {
+                fs::check_folder_output(&target, replace, formats::CAPTURE)?;
+            } else {
+                fs::check_output(&target, replace)?;
+            }
         }
         let mut paths = OutputPaths::default();
         for &format in &options.formats {
             *paths.of(format) = Some(aside(self.labels(format)));
         }
+        #[cfg(feature = "dicom")]
+        paths.segmentation.clone_from(&options.segmentation);
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
         paths.overwrite = Overwrite::Replace;
-        let manifest = segmentation.write(&paths)?;
+        let manifest = segmentation.write_anyway(&paths)?;
         if self == Self::Bids {
             let sidecar = report::bids_sidecar(&manifest, &case.raw_paths())?;
             fs::write_text(&aside(SIDECAR), Overwrite::Replace, &sidecar)?;
@@ -112,9 +119,9 @@ impl Layout {
             fs::write_text(&aside(NAMES), Overwrite::Replace, &names)?;
         }
         let moved = suffixes.into_iter().map(|suffix| {
-            let sha256 = fs::sha256(&aside(suffix))?;
+            let sha256 = fs::digest(&aside(suffix))?;
             let path = self.path(case, suffix);
-            fs::replace_file(&aside(suffix), &options.output.join(&path))?;
+            fs::replace(&aside(suffix), &options.output.join(&path))?;
             Ok(FileRecord { path, sha256 })
         });
         moved.collect()

@@ -22,13 +22,13 @@ mod space;
 mod summary;
 
 pub use case::Case;
-pub use convert::{ConvertOptions, Converted, convert, convert_all};
+pub use convert::{ConvertOptions, Converted, OnTilt, convert, convert_all};
 pub use discover::{DiscoverOptions, discover};
 pub use evaluate::{CaseReport, evaluate_files, evaluate_folders, means};
 pub use inputs::{Inputs, StudyOptions};
 pub use layout::Layout;
 pub use ledger::{Entry, LabelVolume, Status};
-pub use one::Segmentation;
+pub use one::{Segmentation, write_labels};
 pub use options::{BatchOptions, BatchProgress, Existing, Shard};
 pub use output_format::OutputFormat;
 pub use outputs::{OutputPaths, default_output};

@@ -8,12 +8,13 @@ use super::outputs::{OutputPaths, of_class};
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
+use crate::geometry::{Grid, Orientation};
 use crate::inference::Backend;
 use crate::labels::{self, Statistics};
 use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
-use crate::volume::{LabelMap, LabelTable};
+use crate::volume::{LabelMap, LabelTable, Source};
 
 /// Labels of one study with everything that a report needs.
 #[derive(Debug)]
@@ -65,7 +66,10 @@ impl Pipeline {
     pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
         self.install(|| {
             let outcome = self.segment(&inputs.channels)?;
-            let statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            let mut statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
+            for label in statistics.labels.iter_mut().filter(|label| label.voxels > 0) {
+                label.confidence = outcome.confidence.get(&label.id).copied();
+            }
             Ok(Segmentation {
                 inputs,
                 outcome,
@@ -80,7 +84,49 @@ impl Pipeline {
     }
 }
 
+/// Writes a label volume, reopens it and compares its geometry with that of the labels. Under `assume_orientation`
+/// a file that does not state its orientation is reopened.
+///
+/// # Errors
+/// As [`Segmentation::save`].
+pub fn write_labels(
+    path: &Path,
+    labels: &LabelMap,
+    source: &Source,
+    assume_orientation: Option<Orientation>,
+    overwrite: Overwrite,
+) -> Result<Certificate> {
+    formats::write_labels(path, labels, source, overwrite)?;
+    let read = ReadOptions::new().with_assume_orientation(assume_orientation);
+    let check = if formats::is_picture(path) {
+        check_picture(path, labels, &read)
+    } else {
+        formats::probe(path, &read).and_then(|probe| Certificate::check(labels.grid(), &probe.grid))
+    };
+    check.map_err(|error| {
+        // The failed output goes; that it cannot be removed would hide the reason.
+        let _ = fs::remove(path);
+        error.at(path)
+    })
+}
+
+/// A picture says nothing about the world: its ids are compared one by one, and their places within the picture.
+fn check_picture(path: &Path, labels: &LabelMap, read: &ReadOptions) -> Result<Certificate> {
+    let read = read.clone().with_input_spacing(Some(labels.grid().spacing()));
+    let reopened = formats::read_labels(path, &read)?.labels;
+    if reopened.ids.data() != labels.ids.data() {
+        return Err(Error::internal("the labels were reopened with other ids"));
+    }
+    let grid = Grid::unplaced(labels.grid().shape(), labels.grid().spacing(), read.assume_orientation)?;
+    Certificate::check(&grid, reopened.grid())
+}
+
 impl Segmentation {
+    /// What the model expects and means.
+    pub(super) fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
     /// The labels, on exactly the grid of the input.
     #[must_use]
     pub fn labels(&self) -> &LabelMap {
@@ -104,6 +150,11 @@ impl Segmentation {
     /// As [`Segmentation::save`], for each file.
     pub fn write(&self, outputs: &OutputPaths) -> Result<Manifest> {
         self.watch.step(Stage::Write, 0, 1)?;
+        self.write_anyway(outputs)
+    }
+
+    /// As [`Segmentation::write`], even when the time is over: in a batch it is that of the next study.
+    pub(super) fn write_anyway(&self, outputs: &OutputPaths) -> Result<Manifest> {
         let start = Instant::now();
         let overwrite = outputs.overwrite;
         let mut manifest = self.manifest();
@@ -176,14 +227,7 @@ impl Segmentation {
     }
 
     fn write_labels(&self, path: &Path, labels: &LabelMap, overwrite: Overwrite) -> Result<Certificate> {
-        formats::write_labels(path, labels, &self.inputs.source, overwrite)?;
-        let read = ReadOptions::new().with_assume_orientation(self.inputs.assume_orientation);
-        let check = formats::probe(path, &read).and_then(|probe| Certificate::check(self.inputs.grid(), &probe.grid));
-        check.map_err(|error| {
-            // The failed output goes; that it cannot be removed would hide the reason.
-            let _ = fs::remove(path);
-            error.at(path)
-        })
+        write_labels(path, labels, &self.inputs.source, self.inputs.assume_orientation, overwrite)
     }
 
     /// 1 in every structure of the model's `brain` volume, or in every label where it names none.

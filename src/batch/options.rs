@@ -9,6 +9,8 @@ use super::layout::Layout;
 use super::ledger::Entry;
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
+#[cfg(feature = "dicom")]
+use crate::formats::dicom::SegmentationOptions;
 use crate::fs;
 
 /// What happens when the output folder holds a ledger already.
@@ -79,6 +81,9 @@ pub struct BatchOptions {
     pub time_limit: Option<Duration>,
     /// In which forms the labels of each case are written.
     pub formats: Vec<OutputFormat>,
+    /// How DICOM segmentations are written; the algorithm and what happens to files that exist are those of the batch.
+    #[cfg(feature = "dicom")]
+    pub segmentation: SegmentationOptions,
     /// A table of volumes, places and intensities, `.._stats.csv`, for each case.
     pub statistics: bool,
     /// A picture, `.._preview.png`, for each case.
@@ -99,6 +104,8 @@ impl BatchOptions {
             jobs: 3,
             time_limit: None,
             formats: vec![OutputFormat::Nifti],
+            #[cfg(feature = "dicom")]
+            segmentation: SegmentationOptions::default(),
             statistics: false,
             preview: false,
             study: StudyOptions::default(),

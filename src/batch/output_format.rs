@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::inputs::stem;
 use crate::error::{Error, Result};
+use crate::formats;
 
 /// A form in which labels are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -62,6 +63,7 @@ impl OutputFormat {
         let study = name.strip_suffix("_seg").unwrap_or(&name);
         let is_plain = output.to_string_lossy().to_ascii_lowercase().ends_with(".nii");
         output.with_file_name(match self {
+            Self::Nifti if formats::is_picture(output) => return output.to_owned(),
             Self::Nifti if is_plain => format!("{name}.nii"),
             Self::Nifti => format!("{name}.nii.gz"),
             Self::DicomSeg => format!("{name}.dcm"),

@@ -6,6 +6,8 @@ use super::inputs::stem;
 use super::output_format::OutputFormat;
 use crate::error::{Error, Result};
 use crate::formats;
+#[cfg(feature = "dicom")]
+use crate::formats::dicom::SegmentationOptions;
 use crate::fs::{self, Overwrite};
 use crate::model::ModelSpec;
 
@@ -33,6 +35,9 @@ pub struct OutputPaths {
     pub lut: Option<PathBuf>,
     /// Probabilities: `NAME_<id>.nii.gz` for each class.
     pub probabilities: Option<PathBuf>,
+    /// How the DICOM segmentation is written; the algorithm and what happens to a file that exists are those of the run.
+    #[cfg(feature = "dicom")]
+    pub segmentation: SegmentationOptions,
     /// What happens to files that exist.
     pub overwrite: Overwrite,
 }
@@ -96,16 +101,16 @@ impl OutputPaths {
             fs::check_output(path, self.overwrite)?;
             seen.push(path);
         }
-        Ok(())
+        match &self.secondary_capture {
+            Some(folder) => fs::check_folder_output(folder, self.overwrite, formats::CAPTURE),
+            None => Ok(()),
+        }
     }
 
     /// Refuses forms that are not written, and DICOM objects where the input is not DICOM.
     fn check_forms(&self, input: Option<&Path>) -> Result<()> {
         if self.first().is_none() {
             return Err(Error::usage("no form of labels is asked for").hint("name one with --format"));
-        }
-        if self.rtstruct.is_some() || self.secondary_capture.is_some() || self.dicom_seg.is_some() {
-            return Err(Error::unsupported("DICOM objects are not written by this version").hint("use --format nifti"));
         }
         let derived = [&self.dicom_seg, &self.rtstruct, &self.secondary_capture];
         let is_derived = derived.into_iter().any(Option::is_some);
@@ -126,14 +131,15 @@ impl OutputPaths {
 
     fn all(&self) -> impl Iterator<Item = (&Path, &'static [&'static str])> {
         const VOLUME: &[&str] = &[".nii.gz", ".nii"];
+        const LABELS: &[&str] = &[".nii.gz", ".nii", ".tif", ".tiff", ".png"];
         let paths: [(&Option<PathBuf>, &'static [&'static str]); 9] = [
-            (&self.labels, VOLUME),
+            (&self.labels, LABELS),
             (&self.dicom_seg, &[".dcm"]),
             (&self.rtstruct, &[".dcm"]),
             (&self.statistics, &[".csv", ".json"]),
             (&self.manifest, &[".json"]),
             (&self.preview, &[".png"]),
-            (&self.brain_mask, VOLUME),
+            (&self.brain_mask, LABELS),
             (&self.lut, &[".txt", ".lut", ".ctbl"]),
             (&self.probabilities, VOLUME),
         ];
@@ -141,11 +147,18 @@ impl OutputPaths {
     }
 }
 
-/// `<stem>_seg.nii.gz` beside the first input.
+/// `<stem>_seg.nii.gz` beside the first input; for a picture a picture, `<stem>_seg.tif` or, where it has one slice by its
+/// format, `<stem>_seg.png`.
 #[must_use]
 pub fn default_output(input: &Path) -> PathBuf {
+    let kind = input.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let suffix = match kind.as_str() {
+        "png" | "jpg" | "jpeg" => "_seg.png",
+        "tif" | "tiff" => "_seg.tif",
+        _ => "_seg.nii.gz",
+    };
     let mut name = stem(input).into_os_string();
-    name.push("_seg.nii.gz");
+    name.push(suffix);
     input.with_file_name(name)
 }
 
@@ -164,6 +177,7 @@ mod tests {
     #[test]
     fn default_names() {
         assert_eq!(default_output(Path::new("a/t1.nii.gz")), Path::new("a/t1_seg.nii.gz"));
+        assert_eq!(default_output(Path::new("a/cells.TIF")), Path::new("a/cells_seg.tif"));
         assert_eq!(of_class(Path::new("a/p.nii"), 12), Path::new("a/p_12.nii"));
     }
 
@@ -176,7 +190,7 @@ mod tests {
         assert!(paths.check(&[at("a.nii.gz")]).is_err());
         paths.brain_mask = Some(at("a.nii.gz"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
-        paths.brain_mask = Some(at("a.png"));
+        paths.brain_mask = Some(at("a.jpg"));
         assert!(paths.check(&[at("in.nii.gz")]).is_err());
     }
 }

@@ -68,6 +68,8 @@ fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
     let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
     let parts =
         (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
+    #[cfg(feature = "dicom")]
+    let parts = (parts, options.segmentation.kind, options.segmentation.keep_empty_frames);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))
 }
 
@@ -261,7 +263,7 @@ impl Batch<'_> {
                 && !past.outputs.is_empty()
         })?;
         let is_there = |file: &FileRecord| {
-            fs::sha256(&self.options.output.join(&file.path)).is_ok_and(|sha256| sha256 == file.sha256)
+            fs::digest(&self.options.output.join(&file.path)).is_ok_and(|sha256| sha256 == file.sha256)
         };
         past.outputs.iter().all(is_there).then_some(past)
     }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use unet_vol::Result;
 use unet_vol::batch::OutputFormat;
 use unet_vol::formats::OnGap;
+#[cfg(feature = "dicom")]
+use unet_vol::formats::dicom::{SegmentationOptions, SegmentationType};
 use unet_vol::inference::{Device, EngineChoice, Options, Precision};
 use unet_vol::model::Model;
-use unet_vol::{Error, Result};
 
 /// Which engine runs the network, and on what.
 #[derive(Debug, Clone, Args)]
@@ -65,6 +67,23 @@ impl EngineArguments {
     }
 }
 
+/// A spacing in mm along i, j, k; k is 1 where it is not named.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spacing(pub(crate) [f64; 3]);
+
+impl std::str::FromStr for Spacing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+        match numbers.as_deref() {
+            Ok(&[x, y]) => Ok(Self([x, y, 1.0])),
+            Ok(&[x, y, z]) => Ok(Self([x, y, z])),
+            _ => Err("two or three numbers are needed, such as 0.14,0.14".to_owned()),
+        }
+    }
+}
+
 /// What is done about missing slices.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub(crate) enum GapChoice {
@@ -89,12 +108,43 @@ pub(crate) struct FormatArguments {
     /// other: labels.nii.gz, labels.dcm, labels_rtstruct.dcm, labels_capture/.
     #[arg(long = "format", value_name = "FORM,...", value_delimiter = ',', default_value = "nifti")]
     formats: Vec<OutputFormat>,
+
+    /// How a DICOM segmentation stores its voxels: a bit for each segment, or label ids (newer, smaller, not yet known
+    /// to every viewer).
+    #[cfg(feature = "dicom")]
+    #[arg(long, value_enum, default_value_t = SegTypeChoice::Binary)]
+    seg_type: SegTypeChoice,
+
+    /// Write frames of a DICOM segmentation that hold no voxel too.
+    #[cfg(feature = "dicom")]
+    #[arg(long)]
+    keep_empty_frames: bool,
+}
+
+/// How a DICOM segmentation stores its voxels.
+#[cfg(feature = "dicom")]
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SegTypeChoice {
+    Binary,
+    Labelmap,
 }
 
 impl FormatArguments {
     /// Each form once.
     pub(crate) fn list(&self) -> Vec<OutputFormat> {
         OutputFormat::ALL.into_iter().filter(|format| self.formats.contains(format)).collect()
+    }
+
+    /// How a DICOM segmentation is written.
+    #[cfg(feature = "dicom")]
+    pub(crate) fn segmentation(&self) -> SegmentationOptions {
+        let mut options = SegmentationOptions::default();
+        options.kind = match self.seg_type {
+            SegTypeChoice::Binary => SegmentationType::Binary,
+            SegTypeChoice::Labelmap => SegmentationType::Labelmap,
+        };
+        options.keep_empty_frames = self.keep_empty_frames;
+        options
     }
 }
 
@@ -112,19 +162,6 @@ pub(crate) struct ModelArguments {
 
 impl ModelArguments {
     pub(crate) fn open(&self) -> Result<Model> {
-        if Model::bundled_names().contains(&self.model.as_str()) {
-            if self.spec.is_some() {
-                return Err(Error::usage(format!("{} is a bundled model and has its own description", self.model))
-                    .hint("leave --spec out, or name an ONNX file with --model"));
-            }
-            return Model::bundled(&self.model);
-        }
-        let path = PathBuf::from(&self.model);
-        if path.extension().is_none() && !path.exists() {
-            let names = Model::bundled_names().join(", ");
-            return Err(Error::model(format!("there is no bundled model {:?}", self.model))
-                .hint(format!("bundled: {names}; or name an ONNX file")));
-        }
-        Model::open(&path, self.spec.as_deref())
+        Model::named(&self.model, self.spec.as_deref())
     }
 }

@@ -1,5 +1,6 @@
 //! `unet-vol batch`
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,11 +16,11 @@ use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::cancel_on_signal;
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::cancel_on_signal;
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -119,6 +120,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Engine")]
     timeout: Option<Duration>,
 
+    /// Average with the mirror image, left and right swapped back: twice the time, a little better labels.
+    #[arg(long, help_heading = "Engine")]
+    tta: bool,
+
     /// Ceiling for peak memory of one case, such as 1G.
     #[arg(long, value_name = "SIZE", help_heading = "Engine")]
     max_ram: Option<Size>,
@@ -142,8 +147,11 @@ fn seconds(text: &str) -> std::result::Result<Duration, String> {
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     let model = arguments.model.open()?;
     let cancel = cancel_on_signal();
-    let mut builder =
-        Pipeline::builder(model).engine(arguments.engine.options()).threads(arguments.engine.threads).cancel(cancel);
+    let mut builder = Pipeline::builder(model)
+        .engine(arguments.engine.options())
+        .threads(arguments.engine.threads)
+        .tta(arguments.tta)
+        .cancel(cancel);
     if let Some(Size(bytes)) = arguments.max_ram {
         builder = builder.max_bytes(bytes);
     }
@@ -195,6 +203,10 @@ impl Arguments {
         options.jobs = self.jobs.into();
         options.time_limit = self.timeout;
         options.formats = self.format.list();
+        #[cfg(feature = "dicom")]
+        {
+            options.segmentation = self.format.segmentation();
+        }
         options.statistics = self.stats;
         options.preview = self.preview;
         options.study.match_grid = self.match_grid;
@@ -231,15 +243,30 @@ fn dry_run(pipeline: &Pipeline, cases: &[Case], options: &BatchOptions) -> Exit 
     Exit::Done
 }
 
+/// Failed cases that the table at the end names one by one.
+const LISTED: usize = 40;
+
+/// Why cases were skipped, which ones failed, and the counts.
 fn show(summary: &BatchSummary, arguments: &Arguments, verbosity: Verbosity) {
-    let mut rows = Vec::new();
-    for entry in &summary.entries {
-        let word = match entry.status {
-            Status::Failed => "failed",
-            Status::Skipped if entry.outputs.is_empty() => "skipped",
-            _ => continue,
-        };
-        rows.push(vec![word.to_owned(), output::escaped(&entry.case), output::escaped(&entry.reason)]);
+    let of = |wanted: Status| {
+        let entries = summary.entries.iter().filter(move |entry| entry.status == wanted && entry.outputs.is_empty());
+        entries.map(|entry| (output::escaped(&entry.case), output::escaped(&entry.reason)))
+    };
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (case, reason) in of(Status::Skipped) {
+        reasons.entry(reason).or_default().push(case);
+    }
+    for (reason, cases) in reasons {
+        let cases = if let [case] = cases.as_slice() { case.clone() } else { format!("{} cases", cases.len()) };
+        rows.push(vec!["skipped".to_owned(), cases, reason]);
+    }
+    for (case, reason) in of(Status::Failed).take(LISTED) {
+        rows.push(vec!["failed".to_owned(), case, reason]);
+    }
+    let more = summary.count(Status::Failed).saturating_sub(LISTED);
+    if more > 0 {
+        rows.push(vec!["failed".to_owned(), format!("{more} more cases"), "see summary.csv".to_owned()]);
     }
     if !rows.is_empty() {
         output::data(output::table(&rows));

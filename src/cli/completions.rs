@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use unet_vol::{Error, ErrorKind, Result};
 
-use crate::exit::Exit;
+use super::exit::Exit;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -23,7 +23,7 @@ enum Target {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Exit> {
-    let mut command = crate::Cli::command();
+    let mut command = super::Cli::command();
     let shell = match arguments.target {
         Target::Bash => clap_complete::Shell::Bash,
         Target::Elvish => clap_complete::Shell::Elvish,

@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use unet_vol::batch::{self, ConvertOptions, Converted};
+use unet_vol::batch::{self, ConvertOptions, Converted, OnTilt};
 use unet_vol::formats::DataType;
 use unet_vol::resample::Method;
 use unet_vol::{Error, Orientation, Overwrite, Result};
 
-use crate::arguments::GapChoice;
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::arguments::{GapChoice, Spacing};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The volume: a file, or a folder of DICOM files.
+    /// The volume: a file, or a folder of DICOM files; or labels as a DICOM structure set.
     input: PathBuf,
 
     /// The new file (.nii or .nii.gz); a folder that exists, or a name that ends in /, takes every series as a file.
@@ -49,6 +49,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse)]
     on_gap: GapChoice,
 
+    /// Tilted slices: keep them, with a sheared sform, or resample them onto perpendicular axes.
+    #[arg(long, value_enum, default_value_t = TiltChoice::Keep)]
+    on_tilt: TiltChoice,
+
+    /// Spacing in mm of pictures (PNG, JPEG, TIFF) along columns, rows and slices.
+    #[arg(long, value_name = "X,Y[,Z]")]
+    input_spacing: Option<Spacing>,
+    /// The images that a DICOM structure set (RTSTRUCT) was drawn on [default: those in its folder].
+    #[arg(long, value_name = "PATH")]
+    images: Option<PathBuf>,
+
+    /// Only these structures of a DICOM structure set.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    structures: Vec<String>,
+
     /// Orientation of a file that does not state one.
     #[arg(long, value_name = "CODES")]
     assume_orientation: Option<Orientation>,
@@ -56,6 +71,12 @@ pub(crate) struct Arguments {
     /// Replace an output that exists.
     #[arg(long)]
     overwrite: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TiltChoice {
+    Keep,
+    Resample,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -83,8 +104,15 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     };
     options.data_type = arguments.dtype;
     options.volume = arguments.volume;
+    options.input_spacing = arguments.input_spacing.map(|Spacing(mm)| mm);
     options.series.clone_from(&arguments.series);
     options.on_gap = arguments.on_gap.into();
+    options.on_tilt = match arguments.on_tilt {
+        TiltChoice::Keep => OnTilt::Keep,
+        TiltChoice::Resample => OnTilt::Resample,
+    };
+    options.images.clone_from(&arguments.images);
+    options.only = (!arguments.structures.is_empty()).then(|| arguments.structures.clone());
     options.assume_orientation = arguments.assume_orientation;
     options.overwrite = if arguments.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
     let is_folder =

@@ -7,16 +7,20 @@ use unet_vol::Result;
 use unet_vol::batch::{self, CaseReport};
 use unet_vol::evaluate::{EvaluateOptions, Hd95, Scores, SurfaceElement};
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A label volume, or a folder of them.
+    /// A label volume (NIfTI or a DICOM structure set), or a folder of label volumes.
     prediction: PathBuf,
 
     /// The reference, or a folder with files of the same names.
     reference: PathBuf,
+
+    /// The images that a DICOM structure set was drawn on [default: those in its folder].
+    #[arg(long, value_name = "PATH")]
+    images: Option<PathBuf>,
 
     /// Only these label ids.
     #[arg(long, value_name = "ID,...", value_delimiter = ',')]
@@ -95,7 +99,9 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let report = batch::evaluate_files(&arguments.prediction, &arguments.reference, &options)?;
+    let images = arguments.images.as_deref();
+    let (report, warnings) = batch::evaluate_files(&arguments.prediction, &arguments.reference, &options, images)?;
+    output::warnings(verbosity, &warnings);
     if arguments.json {
         output::json(&report)?;
         return Ok(Exit::Done);

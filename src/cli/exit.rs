@@ -49,9 +49,3 @@ impl From<&Error> for Exit {
         }
     }
 }
-
-impl From<Exit> for std::process::ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}

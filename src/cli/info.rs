@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use unet_vol::Result;
 use unet_vol::formats::{self, Form, Format, Probe, ReadOptions};
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The file, or a folder of DICOM files: one row per series.
+    /// The file, a folder of pictures, or a folder of DICOM files: one row per series.
     path: PathBuf,
 
     /// As JSON.
@@ -22,8 +22,10 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     #[cfg(feature = "dicom")]
-    if arguments.path.is_dir() {
-        return crate::triage::run(&arguments.path, arguments.json, verbosity);
+    if arguments.path.is_dir()
+        && let Some(exit) = super::triage::run(&arguments.path, arguments.json, verbosity)?
+    {
+        return Ok(exit);
     }
     let probe = formats::probe(&arguments.path, &ReadOptions::new())?;
     if arguments.json {
@@ -39,7 +41,10 @@ fn format(probe: &Probe) -> &'static str {
     match probe.format {
         Format::Nifti1 => "NIfTI-1",
         Format::Nifti2 => "NIfTI-2",
-        _ => "other",
+        Format::Dicom => "DICOM",
+        Format::Png => "PNG",
+        Format::Jpeg => "JPEG",
+        Format::Tiff => "TIFF",
     }
 }
 

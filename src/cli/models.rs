@@ -10,9 +10,9 @@ use unet_vol::model::graph::{AxisFacts, Facts};
 use unet_vol::model::{Model, ModelSpec};
 use unet_vol::{Overwrite, Result};
 
-use crate::arguments::{EngineArguments, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::arguments::{EngineArguments, ModelArguments};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use unet_vol::pipeline::{Cancel, Progress, ProgressCallback};
 
-use crate::output::Verbosity;
+use super::output::Verbosity;
 
 /// A bar that hides itself where stderr is no terminal.
 pub(crate) struct Bar(ProgressBar);

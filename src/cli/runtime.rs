@@ -5,9 +5,9 @@ use unet_vol::Result;
 use unet_vol::inference::library::{Package, Progress, install};
 use unet_vol::inference::survey;
 
-use crate::arguments::EngineArguments;
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::arguments::EngineArguments;
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -40,7 +40,6 @@ pub(crate) fn run(arguments: Arguments, verbosity: Verbosity) -> Result<Exit> {
             }
             Progress::Verifying => output::say(verbosity, "checking its SHA-256"),
             Progress::Unpacking { file } => output::say(verbosity, format!("unpacking {file}")),
-            _ => {}
         })?;
         if arguments.json {
             output::json(&installed)?;

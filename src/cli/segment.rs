@@ -8,11 +8,11 @@ use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
 
-use crate::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
-use crate::progress::{Bar, cancel_on_signal};
-use crate::size::Size;
+use super::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments, Spacing};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
+use super::progress::{Bar, cancel_on_signal};
+use super::size::Size;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -47,6 +47,10 @@ pub(crate) struct Arguments {
     /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there.
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse, help_heading = "Input")]
     on_gap: GapChoice,
+
+    /// Spacing in mm of pictures (PNG, JPEG, TIFF) along columns, rows and slices.
+    #[arg(long, value_name = "X,Y[,Z]", help_heading = "Input")]
+    input_spacing: Option<Spacing>,
 
     /// Orientation of a file that does not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
@@ -103,6 +107,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     engine: EngineArguments,
 
+    /// Average with the mirror image, left and right swapped back: twice the time, a little better labels.
+    #[arg(long, help_heading = "Engine")]
+    tta: bool,
+
     /// Ceiling for peak memory, such as 1G: the plan fits or is refused; labels do not depend on it.
     #[arg(long, value_name = "SIZE", help_heading = "Engine")]
     max_ram: Option<Size>,
@@ -126,6 +134,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         .threads(arguments.engine.threads)
         .keep_probabilities(arguments.probabilities.is_some())
         .keep_labels(arguments.labels.clone())
+        .tta(arguments.tta)
         .progress(bar.callback())
         .cancel(cancel.clone());
     if let Some(Size(bytes)) = arguments.max_ram {
@@ -162,6 +171,10 @@ fn finish(arguments: &Arguments, outputs: &OutputPaths, done: &Segmentation) -> 
 impl Arguments {
     fn outputs(&self) -> OutputPaths {
         let mut outputs = OutputPaths::with_formats(&self.format.list(), self.output.as_deref(), &self.inputs[0]);
+        #[cfg(feature = "dicom")]
+        {
+            outputs.segmentation = self.format.segmentation();
+        }
         outputs.statistics.clone_from(&self.stats);
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);
@@ -178,6 +191,7 @@ impl Arguments {
         options.assume_orientation = self.assume_orientation;
         options.match_grid = self.match_grid;
         options.with_phi = self.with_phi;
+        options.input_spacing = self.input_spacing.map(|Spacing(mm)| mm);
         options.series.clone_from(&self.series);
         options.on_gap = self.on_gap.into();
         options
@@ -189,7 +203,8 @@ fn dry_run(arguments: &Arguments, pipeline: &Pipeline) -> Result<Exit> {
         .with_volume(arguments.volume)
         .with_assume_orientation(arguments.assume_orientation)
         .with_series(arguments.series.clone())
-        .with_on_gap(arguments.on_gap.into());
+        .with_on_gap(arguments.on_gap.into())
+        .with_input_spacing(arguments.input_spacing.map(|Spacing(mm)| mm));
     let probe = unet_vol::formats::probe(&arguments.inputs[0], &read)?;
     let plan = pipeline.plan(&probe.grid)?;
     if arguments.json {

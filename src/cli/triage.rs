@@ -4,16 +4,21 @@ use std::path::Path;
 
 use unet_vol::Result;
 use unet_vol::formats::dicom::{SeriesSummary, scan};
+use unet_vol::formats::{self, ReadOptions};
 use unet_vol::limits::Limits;
 
-use crate::exit::Exit;
-use crate::output::{self, Verbosity};
+use super::exit::Exit;
+use super::output::{self, Verbosity};
 
-pub(crate) fn run(folder: &Path, json: bool, verbosity: Verbosity) -> Result<Exit> {
+/// `None` for a folder that holds pictures and no DICOM file.
+pub(crate) fn run(folder: &Path, json: bool, verbosity: Verbosity) -> Result<Option<Exit>> {
     let triage = scan(folder, &Limits::default())?;
+    if triage.dicom_files == 0 && formats::probe(folder, &ReadOptions::new()).is_ok() {
+        return Ok(None);
+    }
     if json {
         output::json(&triage)?;
-        return Ok(Exit::Done);
+        return Ok(Some(Exit::Done));
     }
     let head =
         ["no", "description", "modality", "kind", "size", "spacing mm", "axes", "odd", "transfer syntax", "segment?"];
@@ -30,7 +35,7 @@ pub(crate) fn run(folder: &Path, json: bool, verbosity: Verbosity) -> Result<Exi
             format!("warning: {}", output::escaped(&format!("{}: {}", file.path.display(), file.reason))),
         );
     }
-    Ok(Exit::Done)
+    Ok(Some(Exit::Done))
 }
 
 fn row(series: &SeriesSummary) -> Vec<String> {

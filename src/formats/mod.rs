@@ -16,6 +16,7 @@ mod data_type;
 pub mod dicom;
 mod nifti;
 mod opened;
+mod pictures;
 mod sniff;
 
 use std::path::{Path, PathBuf};
@@ -26,12 +27,13 @@ use crate::geometry::{Grid, Orientation};
 use crate::limits::Limits;
 use crate::volume::{LabelMap, Source, Volume};
 
-pub use self::nifti::{Sample, SlabWriter, write_labels, write_volume, write_volumes};
+pub use self::nifti::{Sample, SlabWriter, write_volume, write_volumes};
 pub use data_type::DataType;
 pub(crate) use opened::is_dicom;
 #[cfg(feature = "dicom")]
 pub(crate) use opened::scan;
 pub use opened::{Opened, open};
+pub(crate) use pictures::is_picture;
 
 /// What to do about slices of a DICOM series that are not evenly spaced, because some are missing for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
@@ -58,6 +60,15 @@ pub struct ReadOptions {
     pub series: Option<String>,
     /// What to do about slices that are not evenly spaced.
     pub on_gap: OnGap,
+    /// Samples of MONOCHROME1 images (DICOM), of which low ones are shown bright, are inverted within the range of their
+    /// stored bits, so that high is bright; otherwise they are as stored.
+    pub invert_monochrome1: bool,
+    /// Spacing in mm along i, j, k of pictures, which do not state one.
+    pub input_spacing: Option<[f64; 3]>,
+    /// The images that a DICOM structure set was drawn on; by default they are looked for in its folder.
+    pub images: Option<PathBuf>,
+    /// Only the labels of these names, upper and lower case alike, of a DICOM structure set.
+    pub only: Option<Vec<String>>,
     /// Ceilings for what the file may make this program allocate.
     pub limits: Limits,
 }
@@ -94,6 +105,34 @@ impl ReadOptions {
     #[must_use]
     pub fn with_on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
+        self
+    }
+
+    /// Sets [`ReadOptions::invert_monochrome1`].
+    #[must_use]
+    pub fn with_invert_monochrome1(mut self, invert: bool) -> Self {
+        self.invert_monochrome1 = invert;
+        self
+    }
+
+    /// Sets [`ReadOptions::input_spacing`].
+    #[must_use]
+    pub fn with_input_spacing(mut self, spacing: Option<[f64; 3]>) -> Self {
+        self.input_spacing = spacing;
+        self
+    }
+
+    /// Sets [`ReadOptions::images`].
+    #[must_use]
+    pub fn with_images(mut self, images: Option<PathBuf>) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// Sets [`ReadOptions::only`].
+    #[must_use]
+    pub fn with_only(mut self, only: Option<Vec<String>>) -> Self {
+        self.only = only;
         self
     }
 
@@ -150,6 +189,12 @@ pub enum Format {
     Nifti2,
     /// A DICOM series: a folder of slices, or a file that holds several.
     Dicom,
+    /// A PNG picture, or a folder of them.
+    Png,
+    /// A JPEG picture, or a folder of them.
+    Jpeg,
+    /// A TIFF picture of one or several pages, or a folder of them.
+    Tiff,
 }
 
 /// Which transform of a file placed its voxels.
@@ -271,16 +316,43 @@ pub fn read_all_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> 
     open(path, options)?.read_all_as(options)
 }
 
-/// Reads label ids, exactly, with their names where a header extension has them.
+/// Reads label ids, exactly, with their names where the file has them: a NIfTI file, or a DICOM structure set with the
+/// images that it was drawn on.
 ///
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
+    #[cfg(feature = "dicom")]
+    if let Some(triage) = opened::scan(path.as_ref(), options)? {
+        return triage.read_labels(options);
+    }
     open(path, options)?.read_labels(options)
 }
+
+/// What the names of the files of a folder of secondary captures begin with.
+pub(crate) const CAPTURE: &str = "capture_";
 
 /// Why there is no DICOM object for a source of another format.
 pub(crate) fn not_dicom() -> Error {
     Error::unsupported("DICOM objects are written for DICOM series only: they refer to its images")
         .hint("use --format nifti")
+}
+
+/// Writes label ids beside the study that they belong to: as NIfTI, a PNG of one slice or a TIFF with a page per slice,
+/// by the end of the name.
+///
+/// NIfTI: `uint8`, or `uint16` where an id needs it; the source's sform, qform, both codes, units, byte order, version
+/// and header extensions are kept when the labels lie on its grid; on another grid both forms are new. Slope and
+/// intercept are 1 and 0, the intent is LABEL, and the names go into an extension that Connectome Workbench and
+/// TotalSegmentator read. Pictures: plain grey ids of 8 bits, or 16 where an id needs them; nothing says where they lie.
+///
+/// # Errors
+/// [`crate::ErrorKind::Usage`] for a name of another kind, for an existing file and for a PNG of several slices;
+/// [`crate::ErrorKind::Output`] when the file cannot be written, in which case nothing is left behind.
+pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, source: &Source, overwrite: Overwrite) -> Result<()> {
+    let path = path.as_ref();
+    if is_picture(path) {
+        return pictures::write_labels(path, labels, overwrite);
+    }
+    nifti::write_labels(path, labels, source, overwrite)
 }

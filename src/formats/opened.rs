@@ -7,20 +7,26 @@ use std::sync::Arc;
 
 #[cfg(feature = "dicom")]
 use super::dicom::{self, SeriesSummary, Triage};
-use super::{LabelStudy, Probe, ReadOptions, Sample, Study, nifti, sniff};
-#[cfg(feature = "dicom")]
-use crate::error::Error;
-use crate::error::Result;
+use super::nifti::{Nifti, header_of};
+use super::pictures::{self, Pictures};
+use super::{LabelStudy, Probe, ReadOptions, Sample, Study, sniff};
+use crate::error::{Error, Result};
 use crate::fs;
+#[cfg(feature = "dicom")]
+use crate::volume::Source;
 
 /// A file, or a series of a folder of files, whose headers were read; its voxels come next.
 pub struct Opened(Kind);
 
 enum Kind {
-    Nifti(Box<nifti::Nifti>),
+    Nifti(Box<Nifti>),
+    Pictures(Box<Pictures>),
     /// A row of a scan.
     #[cfg(feature = "dicom")]
     Dicom(Arc<Triage>, Box<SeriesSummary>),
+    /// An object that holds labels and no image.
+    #[cfg(feature = "dicom")]
+    Labels(Box<Triage>),
 }
 
 impl std::fmt::Debug for Opened {
@@ -35,21 +41,52 @@ impl std::fmt::Debug for Opened {
 /// As [`probe`](super::probe).
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     let path = path.as_ref();
+    let folder = if fs::is_dir(path) { Pictures::open_folder(path, options)? } else { None };
+    if let Some(pictures) = folder.filter(|_| !holds_dicom(path, options)) {
+        return Ok(Opened(Kind::Pictures(Box::new(pictures))));
+    }
     #[cfg(feature = "dicom")]
     if let Some(triage) = scan(path, options)? {
+        own_spacing(path, options)?;
+        if triage.means_labels(options) {
+            return Ok(Opened(Kind::Labels(Box::new(triage))));
+        }
         let row = Box::new(triage.choose(options)?.clone());
         return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
     }
-    let (header_path, voxel_file) = nifti::header_of(path);
+    let (header_path, voxel_file) = header_of(path);
     let mut content = fs::content(&header_path)?;
     let mut head = Vec::new();
     (&mut content.reader)
         .take(sniff::HEAD as u64)
         .read_to_end(&mut head)
         .map_err(|e| fs::unreadable(&header_path, e))?;
+    if !content.gzip && pictures::is_read(&head) {
+        return Ok(Opened(Kind::Pictures(Box::new(Pictures::open(path, options)?))));
+    }
     sniff::check_foreign(&head, &header_path)?;
-    let file = nifti::Nifti::open(&header_path, voxel_file, head, content, options)?;
+    own_spacing(path, options)?;
+    let file = Nifti::open(&header_path, voxel_file, head, content, options)?;
     Ok(Opened(Kind::Nifti(Box::new(file))))
+}
+
+/// True for a folder with a DICOM file in it or below, which is then read in place of pictures.
+fn holds_dicom(path: &Path, options: &ReadOptions) -> bool {
+    #[cfg(feature = "dicom")]
+    return dicom::scan(path, &options.limits).is_ok_and(|triage| triage.dicom_files > 0);
+    #[cfg(not(feature = "dicom"))]
+    {
+        let _ = (path, options);
+        false
+    }
+}
+
+/// Refuses a spacing for what has its own.
+fn own_spacing(path: &Path, options: &ReadOptions) -> Result<()> {
+    if options.input_spacing.is_some() {
+        return Err(Error::usage("the file states its own spacing").at(path).hint("leave --input-spacing out"));
+    }
+    Ok(())
 }
 
 /// Scans a folder or a DICOM file; `None` for a file of another format.
@@ -88,8 +125,11 @@ impl Opened {
     pub fn probe(&self) -> Result<Probe> {
         match &self.0 {
             Kind::Nifti(file) => Ok(file.probe()),
+            Kind::Pictures(pictures) => pictures.probe(&ReadOptions::new()),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.probe_row(row),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(triage)),
         }
     }
 
@@ -100,8 +140,11 @@ impl Opened {
     pub fn read_as<T: Sample>(self, options: &ReadOptions) -> Result<Study<T>> {
         match self.0 {
             Kind::Nifti(file) => file.study(options),
+            Kind::Pictures(pictures) => pictures.study(options),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -115,8 +158,11 @@ impl Opened {
         }
         match self.0 {
             Kind::Nifti(file) => file.studies(options),
+            Kind::Pictures(pictures) => Ok(vec![pictures.study(options)?]),
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.read_all_of_row_as(&row, options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => Err(no_image(&triage)),
         }
     }
 
@@ -127,10 +173,35 @@ impl Opened {
     pub fn read_labels(self, options: &ReadOptions) -> Result<LabelStudy> {
         match self.0 {
             Kind::Nifti(file) => file.labels(options),
+            Kind::Pictures(pictures) => pictures.labels(options),
             #[cfg(feature = "dicom")]
-            Kind::Dicom(triage, _) => {
-                Err(Error::unsupported("label maps are not read from DICOM files").at(&triage.path))
-            }
+            Kind::Dicom(triage, _) => triage.read_labels(options),
+            #[cfg(feature = "dicom")]
+            Kind::Labels(triage) => triage.read_labels(options),
         }
     }
+
+    /// True for a DICOM object that holds labels and no image: only [`Opened::read_labels`] reads it.
+    #[must_use]
+    pub fn holds_labels(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "dicom")]
+            Kind::Labels(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Header of a NIfTI file and what a writer needs of it.
+    #[cfg(feature = "dicom")]
+    pub(super) fn nifti(&self) -> Option<(Probe, Source)> {
+        match &self.0 {
+            Kind::Nifti(file) => Some((file.probe(), file.source())),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(feature = "dicom")]
+fn no_image(triage: &Triage) -> Error {
+    Error::unsupported("this DICOM object holds labels and no image").at(&triage.path)
 }

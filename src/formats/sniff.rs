@@ -50,13 +50,7 @@ const FOREIGN: &[Foreign] = &[
     Foreign { what: "compressed with xz", hint: DECOMPRESS, is: |b| b.starts_with(b"\xfd7zXZ\0") },
     Foreign { what: "compressed with Zstandard", hint: DECOMPRESS, is: |b| b.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) },
     Foreign { what: "a 7-Zip archive", hint: DECOMPRESS, is: |b| b.starts_with(b"7z\xbc\xaf\x27\x1c") },
-    Foreign { what: "a PNG picture", hint: CONVERT_ITK, is: |b| b.starts_with(b"\x89PNG\r\n\x1a\n") },
     Foreign { what: "a JPEG picture", hint: CONVERT_ITK, is: |b| b.starts_with(&[0xff, 0xd8, 0xff]) },
-    Foreign {
-        what: "a TIFF picture",
-        hint: CONVERT_ITK,
-        is: |b| [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|magic| b.starts_with(*magic)),
-    },
     Foreign {
         what: "an HDF5 file (MINC-2 among others)",
         hint: "convert a MINC volume with `mnc2nii IN OUT.nii`",
@@ -150,9 +144,7 @@ mod tests {
             (b"BZh91AY", "bzip2"),
             (b"\xfd7zXZ\0\0", "xz"),
             (b"\x28\xb5\x2f\xfd\0", "Zstandard"),
-            (b"\x89PNG\r\n\x1a\n\0", "PNG"),
             (b"\xff\xd8\xff\xe0", "JPEG"),
-            (b"II*\0", "TIFF"),
         ] {
             let error = check_foreign(bytes, Path::new("x")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{word}");

@@ -3,8 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{list, unreadable};
-use crate::error::Error;
+use super::{
+    Overwrite, check_output, exists, is_dir, list, make_dir, parent, replace_file, replace_folder, sha256, sha256_of,
+    temporary_folder, unreadable,
+};
+use crate::error::{Error, Result};
 
 /// The files below a folder, sorted by path, and the folders that could not be listed.
 #[derive(Debug, Default)]
@@ -49,9 +52,83 @@ pub(crate) fn walk(folder: &Path) -> Walk {
     walk
 }
 
+/// As [`check_output`], for a folder of files whose names begin with `prefix`: one that holds anything else is never
+/// replaced.
+pub(crate) fn check_folder_output(path: &Path, overwrite: Overwrite, prefix: &str) -> Result<()> {
+    let is_of_kind = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(prefix) && !is_dir(file)
+    };
+    if overwrite == Overwrite::Refuse || !exists(path) {
+        return check_output(path, overwrite);
+    }
+    if is_dir(path) && list(path)?.iter().all(is_of_kind) {
+        return Ok(());
+    }
+    Err(Error::usage("what is here is no earlier output of this kind and is not replaced")
+        .at(path)
+        .hint("choose another name"))
+}
+
+/// Writes a folder of files whose names begin with `prefix` through a temporary sibling that is renamed; nothing is left
+/// behind on failure.
+pub(crate) fn write_folder(
+    path: &Path,
+    overwrite: Overwrite,
+    prefix: &str,
+    write: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    check_folder_output(path, overwrite, prefix)?;
+    let temporary = temporary_folder(&parent(path))?;
+    // A temporary folder is private; one within it has the usual permissions.
+    let folder = temporary.path().join("folder");
+    make_dir(&folder)?;
+    write(&folder)?;
+    replace_folder(&folder, path)
+}
+
+/// SHA-256 of a file, or of the names and hashes of the files in a folder.
+pub(crate) fn digest(path: &Path) -> Result<String> {
+    if !is_dir(path) {
+        return sha256(path);
+    }
+    let line = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok(format!("{}  {name}\n", sha256(file)?))
+    };
+    let lines = list(path)?.iter().map(line).collect::<Result<String>>()?;
+    Ok(sha256_of(lines.as_bytes()))
+}
+
+/// Moves a file or a folder within a file system, over one that is there.
+pub(crate) fn replace(from: &Path, target: &Path) -> Result<()> {
+    if is_dir(from) { replace_folder(from, target) } else { replace_file(from, target) }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_folders_of_the_same_kind_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let write = |overwrite, name: &str| {
+            write_folder(&path, overwrite, "a_", |folder| {
+                crate::fs::write_text(&folder.join(name), Overwrite::Refuse, "x")
+            })
+        };
+        write(Overwrite::Replace, "a_1").unwrap();
+        assert!(write(Overwrite::Refuse, "a_2").is_err());
+        write(Overwrite::Replace, "a_2").unwrap();
+        assert_eq!(list(&path).unwrap(), [path.join("a_2")]);
+        let before = digest(&path).unwrap();
+        std::fs::write(path.join("precious"), "y").unwrap();
+        assert_ne!(digest(&path).unwrap(), before);
+        assert!(write(Overwrite::Replace, "a_3").is_err());
+        assert!(exists(&path.join("precious")));
+        assert_eq!(list(folder.path()).unwrap().len(), 1);
+    }
 
     #[test]
     fn a_walk_enters_each_folder_once_and_names_broken_links() {

@@ -38,6 +38,9 @@ impl Grid {
     /// Corner centres may differ by this part of the smallest spacing and grids still match.
     pub const MATCH_TOLERANCE: f64 = 1e-3;
 
+    /// Axes that miss being perpendicular by more than this angle in degrees are sheared.
+    pub const SHEARED_DEGREES: f64 = 0.05;
+
     /// A grid of `shape` voxels along i, j, k.
     ///
     /// # Errors
@@ -53,10 +56,26 @@ impl Grid {
         Ok(Self { shape, affine })
     }
 
+    /// A grid about 0 whose place in the world is not known: along the axes of `assumed`, else by the convention of
+    /// nibabel, where i grows to the left, j to the front and k upwards.
+    ///
+    /// # Errors
+    /// As [`Grid::new`] and [`Affine::from_rows`].
+    pub fn unplaced(shape: [usize; 3], spacing: [f64; 3], assumed: Option<Orientation>) -> Result<Self> {
+        let orientation = assumed.map_or_else(|| "LAS".parse(), Ok)?;
+        Self { shape: [1; 3], affine: Affine::identity() }.conformed(shape, spacing, orientation)
+    }
+
     /// The same shape placed by another affine.
     #[must_use]
     pub fn with_affine(&self, affine: Affine) -> Self {
         Self { shape: self.shape, affine }
+    }
+
+    /// True when two axes miss being perpendicular by more than [`Grid::SHEARED_DEGREES`].
+    #[must_use]
+    pub fn is_sheared(&self) -> bool {
+        self.affine.shear_degrees() > Self::SHEARED_DEGREES
     }
 
     /// Voxels along i, j, k.
@@ -236,6 +255,40 @@ impl Grid {
         Self::new(shape, Affine::from_columns(columns, self.index_to_world(start))?)
     }
 
+    /// The smallest grid with perpendicular axes that holds all voxels of a sheared one.
+    ///
+    /// Two axes stay, with their voxels; the third is made perpendicular to them, and steps over as much of the world as
+    /// one of its steps did along that direction. It is the axis that shears against both others, or k where k shears
+    /// against one of them, as it does in tilted stacks of slices: then value (i', j') of slice k is that of the slice's own plane at `i' - k (S . X) / d_i` and
+    /// `j' - k (S . Y) / d_j`, where S is the step from slice to slice, X and Y are unit vectors along i and j.
+    ///
+    /// # Errors
+    /// As [`Grid::new`].
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded")]
+    pub fn straightened(&self) -> Result<Self> {
+        let dot = |a: [f64; 3], b: [f64; 3]| (0..3).map(|r| a[r] * b[r]).sum::<f64>();
+        let direction = self.affine.direction();
+        let skew = |order: &[usize; 3]| dot(direction[order[0]], direction[order[1]]).abs();
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 2, 0]];
+        let order = orders.into_iter().min_by(|a, b| skew(a).total_cmp(&skew(b))).unwrap_or([0, 1, 2]);
+        let mut columns = [0, 1, 2].map(|axis| self.affine.column(axis));
+        for n in 1..3 {
+            for m in 0..n {
+                let fixed = columns[order[m]];
+                let along = dot(columns[order[n]], fixed) / dot(fixed, fixed);
+                (0..3).for_each(|r| columns[order[n]][r] -= along * fixed[r]);
+            }
+        }
+        let frame = Self { shape: self.shape, affine: Affine::from_columns(columns, self.affine.origin())? };
+        let map = self.index_map_to(&frame);
+        let corners = self.corners().map(|corner| map.apply(corner));
+        let bound =
+            |axis: usize, least: f64, pick: fn(f64, f64) -> f64| corners.iter().fold(least, |v, c| pick(v, c[axis]));
+        let low = [0, 1, 2].map(|axis| (bound(axis, f64::INFINITY, f64::min) + 1e-6).floor());
+        let high = [0, 1, 2].map(|axis| (bound(axis, f64::NEG_INFINITY, f64::max) - 1e-6).ceil());
+        frame.window(low, [0, 1, 2].map(|axis| (high[axis] - low[axis]).clamp(0.0, 1e9) as usize + 1))
+    }
+
     /// A grid of the given spacing, orientation along the *world* axes and shape, that shares this grid's centre.
     ///
     /// # Errors
@@ -285,6 +338,31 @@ mod tests {
         let edge = |g: &Grid, high: bool| g.index_to_world(g.shape().map(|n| if high { float(n) - 0.5 } else { -0.5 }));
         assert!(distance(edge(&old, false), edge(&new, false)) < 1e-9);
         assert!(distance(edge(&old, true), edge(&new, true)) < 1e-9);
+    }
+
+    #[test]
+    fn a_tilted_stack_is_straightened_around_all_its_voxels() {
+        // Slices that step 1.5 mm along -j for 4 mm along k, rows 3 mm apart, columns 2 mm.
+        let rows = [[-2.0, 0.0, 0.0, 10.0], [0.0, -3.0, 1.5, 20.0], [0.0, 0.0, 4.0, 0.0]];
+        let tilted = Grid::new([6, 4, 5], Affine::from_rows(rows).unwrap()).unwrap();
+        assert!(tilted.is_sheared());
+        let straight = tilted.straightened().unwrap();
+        assert_eq!(straight.shape(), [6, 6, 5]);
+        assert_eq!(straight.spacing(), [2.0, 3.0, 4.0]);
+        assert_eq!(straight.index_to_world([0.0; 3]), [10.0, 26.0, 0.0]);
+        // Slices along any axis are found where they step along both others.
+        let rows = [[-2.0, 0.0, 0.8, 10.0], [0.0, -3.0, 1.5, 20.0], [0.0, 0.0, 4.0, 0.0]];
+        let tilted = Grid::new([6, 4, 5], Affine::from_rows(rows).unwrap()).unwrap();
+        let map = tilted.orientation().to("SRP".parse().unwrap());
+        let turned = tilted.mapped(map).straightened().unwrap();
+        assert_eq!(turned.shape()[0], 5);
+        assert!((turned.spacing()[0] - 4.0).abs() < 1e-9);
+        assert!(!grid().straightened().unwrap().is_sheared());
+        for corner in grid().corners() {
+            let index = grid().straightened().unwrap().world_to_index(grid().index_to_world(corner));
+            let shape = grid().straightened().unwrap().shape();
+            assert!((0..3).all(|axis| index[axis] > -1e-5 && index[axis] < float(shape[axis] - 1) + 1e-5));
+        }
     }
 
     #[test]

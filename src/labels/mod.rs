@@ -5,6 +5,7 @@
 
 mod activation;
 mod components;
+mod confidence;
 pub mod decide;
 mod fill;
 mod filters;
@@ -16,6 +17,7 @@ mod statistics;
 
 pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
+pub use confidence::{Confidence, ConfidenceMeter};
 pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess};
 pub use instances::{InstanceOptions, InstanceOrder, Instances, instances};

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::components::hull;
+use super::confidence::Confidence;
 use super::runs::{Run, append_runs};
 use crate::error::{Error, Result};
 use crate::geometry::Region;
@@ -41,6 +42,8 @@ pub struct LabelStatistics {
     pub bounding_box: Option<Region>,
     /// Intensity; `None` without an image, or when no voxel of the label is finite.
     pub intensity: Option<Intensity>,
+    /// How sure the network was; `None` for labels that no network has just given.
+    pub confidence: Option<Confidence>,
 }
 
 /// Numbers for all labels.
@@ -95,6 +98,7 @@ pub fn statistics(map: &LabelMap, image: Option<&Volume<f32>>) -> Result<Statist
             centroid_mm: occurs.then(|| map.grid().index_to_world(centroid)),
             bounding_box: occurs.then_some(sums.region),
             intensity: sums.moments.intensity(sums.voxels),
+            confidence: None,
         }
     });
     let foreground_voxels = sums.values().map(|sums| sums.voxels).sum();

@@ -11,8 +11,15 @@ pub(super) struct Bundled {
 }
 
 /// All of them, the default first.
-pub(super) const MODELS: &[Bundled] = &[Bundled {
-    name: "brain-mri",
-    onnx: include_bytes!("weights/brain-mri.onnx"),
-    golden: include_bytes!("weights/brain-mri.golden"),
-}];
+pub(super) const MODELS: &[Bundled] = &[
+    Bundled {
+        name: "brain-mri",
+        onnx: include_bytes!("weights/brain-mri.onnx"),
+        golden: include_bytes!("weights/brain-mri.golden"),
+    },
+    Bundled {
+        name: "hippocampus",
+        onnx: include_bytes!("weights/hippocampus.onnx"),
+        golden: include_bytes!("weights/hippocampus.golden"),
+    },
+];

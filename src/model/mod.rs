@@ -9,4 +9,7 @@ mod spec;
 
 pub use golden::Golden;
 pub use registry::Model;
-pub use spec::{AxisOrder, ChannelSpec, ClassSpec, CropSpec, GridSpec, InputSpec, ModelSpec, OutputSpec, VolumeSum};
+pub use spec::{
+    AxisOrder, ChannelSpec, ClassSpec, CropSpec, GridSpec, InputSpec, LabelRange, MirrorSpec, ModelSpec, OutputSpec,
+    QualitySpec, VolumeSum,
+};

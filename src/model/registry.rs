@@ -48,6 +48,27 @@ impl Model {
         Ok(model)
     }
 
+    /// What a user names: a bundled model, or an ONNX file as [`Model::open`] takes it.
+    ///
+    /// # Errors
+    /// As [`Model::bundled`] and [`Model::open`]; [`crate::ErrorKind::Usage`] for a bundled model with a `spec`.
+    pub fn named(name: &str, spec: Option<&Path>) -> Result<Self> {
+        if Self::bundled_names().contains(&name) {
+            if spec.is_some() {
+                return Err(Error::usage(format!("{name} is a bundled model and has its own description"))
+                    .hint("leave --spec out, or name an ONNX file with --model"));
+            }
+            return Self::bundled(name);
+        }
+        let path = Path::new(name);
+        if path.extension().is_none() && !fs::exists(path) {
+            let names = Self::bundled_names().join(", ");
+            return Err(Error::model(format!("there is no bundled model {name:?}"))
+                .hint(format!("bundled: {names}; or name an ONNX file")));
+        }
+        Self::open(path, spec)
+    }
+
     /// An ONNX file, with the description in its metadata or, where given, in the file `spec` (TOML or JSON).
     ///
     /// # Errors

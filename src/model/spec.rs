@@ -32,7 +32,8 @@ pub struct ModelSpec {
     /// What the model is for, in a sentence.
     #[serde(default)]
     pub intended_use: String,
-    /// True when classes tell left from right: then a file without orientation is refused.
+    /// True when classes tell sides apart, left from right or front from back: then a file without orientation is
+    /// refused.
     #[serde(default)]
     pub sided: bool,
     /// What is fed.
@@ -60,12 +61,18 @@ pub struct ModelSpec {
     /// A file beside the model with names and colors per class (`labels`, `R`, `G`, `B` lists), in place of `labels`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_file: Option<String>,
+    /// What becomes of the classes in a mirror image, for averaging over left/right flips.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
     /// Steps on the decided labels, in order.
     #[serde(default)]
     pub postprocess: Vec<Step>,
     /// Label ids whose volumes are summed in the report.
     #[serde(default)]
     pub volumes: Vec<VolumeSum>,
+    /// What results looked like in evaluation; a result that leaves these ranges comes with a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualitySpec>,
 }
 
 /// The input of a network.
@@ -82,6 +89,10 @@ pub struct InputSpec {
     pub orientation: Option<Orientation>,
     /// Intensity steps of every channel that has none of its own.
     pub normalize: Normalization,
+    /// Samples of MONOCHROME1 images (radiographs, mostly), of which low ones are shown bright, are inverted before
+    /// anything else, so that high is bright.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub invert_monochrome1: bool,
     /// After normalization only the box of voxels above a threshold is fed; all else is background.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<CropSpec>,
@@ -94,6 +105,7 @@ impl Default for InputSpec {
             axis_order: AxisOrder::default(),
             orientation: None,
             normalize: Normalization::default(),
+            invert_monochrome1: false,
             crop: None,
         }
     }
@@ -190,6 +202,15 @@ pub struct ClassSpec {
     pub code: Option<TermCode>,
 }
 
+/// A network that has seen mirror images in training.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorSpec {
+    /// Pairs of classes that change places when left and right do; all others stay what they are.
+    #[serde(default)]
+    pub swap: Vec<[usize; 2]>,
+}
+
 /// A sum of volumes that the report states, such as brain or intracranial volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,6 +219,33 @@ pub struct VolumeSum {
     pub name: String,
     /// Label ids that are summed.
     pub ids: Vec<u16>,
+}
+
+/// What results looked like in evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QualitySpec {
+    /// What the model looks for, such as `brain`: the entry of `volumes` with this name, or all labels where none has it.
+    pub object: String,
+    /// With a smaller volume in ml it counts as not found, and no label is given.
+    pub least_ml: f64,
+    /// The same for a smaller score: the mean of [`crate::labels::Confidence::score`] over its labels, by volume.
+    pub least_score: f64,
+    /// The ranges of single labels.
+    #[serde(default)]
+    pub labels: Vec<LabelRange>,
+}
+
+/// What is usual for one label.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelRange {
+    /// Label id.
+    pub id: u16,
+    /// Least and largest volume in ml; a label may be missing where the least is 0.
+    pub ml: [f64; 2],
+    /// Least [`crate::labels::Confidence::score`].
+    pub score: f64,
 }
 
 impl ModelSpec {
@@ -255,6 +303,11 @@ impl ModelSpec {
             .chain(self.input.channels.iter().filter_map(|c| c.normalize.as_ref()))
         {
             normalize.check()?;
+        }
+        let mut swapped: Vec<_> = self.mirror.iter().flat_map(|mirror| &mirror.swap).flatten().collect();
+        swapped.sort_unstable();
+        if swapped.windows(2).any(|pair| pair[0] == pair[1]) {
+            return fail("a class is named twice in mirror.swap".into());
         }
         let mut classes: Vec<_> = self.labels.iter().map(|c| c.class).collect();
         classes.sort_unstable();

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::volume::{LabelMap, LabelTable};
 
 /// Ids to keep; none keeps all.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct KeepLabels(Option<Vec<u16>>);
 
 impl KeepLabels {

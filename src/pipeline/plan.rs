@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::Pipeline;
-use super::working::working_grid;
+use super::mirror::other_side;
+use super::working::{is_straightened, working_grid};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
 use crate::inference::Predictor;
@@ -11,7 +12,7 @@ use crate::labels::{DecideOptions, Decider};
 use crate::limits;
 use crate::model::ModelSpec;
 use crate::resample::resample_bytes;
-use crate::tiling::{Exact, Layout, NetworkShape, Slices, Tiling, Whole};
+use crate::tiling::{Exact, LastTile, Layout, NetworkShape, OverlapTile, Slices, Tiling, Whole};
 
 /// What a process of this kind needs before it holds any voxel: code, tables, buffers of files.
 const BASE_BYTES: u64 = 56 * limits::MIB;
@@ -32,8 +33,7 @@ pub struct StageBytes {
     pub bytes: u64,
 }
 
-/// What a run will do and need. A model that feeds only the box of its grid where something is seen is planned for all
-/// of the grid until the study is there, and for the box from then on ([`super::Outcome::plan`]).
+/// What a run will do and need; a model that feeds only a box of its grid is planned for all of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -47,6 +47,8 @@ pub struct Plan {
     pub tiles: usize,
     /// Runs of the network.
     pub passes: usize,
+    /// Scores are averaged over left/right flips.
+    pub tta: bool,
     /// Peak bytes of each stage.
     pub stages: Vec<StageBytes>,
     /// The largest of them.
@@ -66,64 +68,45 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// The plan for a study on `source`, of which `fed` is what the network sees where that is known to be less than its
-    /// grid.
-    pub(super) fn new(pipeline: &Pipeline, source: &Grid, fed: Option<&Grid>) -> Result<Self> {
+    /// The plan for a study on `source`.
+    pub(super) fn new(pipeline: &Pipeline, source: &Grid) -> Result<Self> {
         let spec = pipeline.spec();
         let working = working_grid(spec, source)?;
-        let fed = fed.unwrap_or(&working);
         let network = pipeline.network;
         let wanted = pipeline.settings.tiling.as_ref().unwrap_or(&spec.tiling);
-        let layout = Layout::new(wanted, fed.shape(), &network)?;
+        refuse_sheared(spec, &working, wanted)?;
+        let layout = Layout::new(wanted, working.shape(), &network)?;
         let classes = classes(spec, pipeline.predictor.as_ref(), &layout)?;
         let decide = decide_options(spec, classes);
+        if pipeline.settings.tta {
+            other_side(spec, classes)?;
+        }
         let draft = |tiling: &Tiling| {
-            Plan::new(pipeline, [source, &working, fed], &Layout::new(tiling, fed.shape(), &network)?, &decide)
+            Plan::new(pipeline, source, &working, &Layout::new(tiling, working.shape(), &network)?, &decide)
         };
-        let (tiling, plan) = fitting(wanted, fed, &network, pipeline.ceiling(), draft)?;
+        let (tiling, plan) = fitting(wanted, &working, &network, pipeline.ceiling(), draft)?;
         Ok(Self { plan, working, tiling, network, classes, decide })
     }
 }
 
-/// Bytes of the study and of what brings it onto the network's grid.
-fn prepare_bytes(pipeline: &Pipeline, source: &Grid, working: &Grid) -> u64 {
-    let spec = pipeline.spec();
-    let fed = floats(working.voxels() * spec.input.channels.len());
-    // A channel with values that are not finite is copied; the box that is fed is one more copy.
-    let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
-    let cropped = if spec.input.crop.is_some() { fed } else { 0 };
-    study_bytes(pipeline, source) + fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()))
-}
-
-/// Bytes of the program, its model and the study.
-fn study_bytes(pipeline: &Pipeline, source: &Grid) -> u64 {
-    let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
-    program + floats(source.voxels() * pipeline.spec().input.channels.len())
-}
-
-fn floats(count: usize) -> u64 {
-    (count as u64).saturating_mul(4)
-}
-
-/// The network's grid over `source`, which it fits the ceiling to prepare.
-///
-/// # Errors
-/// [`crate::ErrorKind::Limit`] when it does not.
-pub(super) fn prepared_grid(pipeline: &Pipeline, source: &Grid) -> Result<Grid> {
-    let working = working_grid(pipeline.spec(), source)?;
-    let (bytes, ceiling) = (prepare_bytes(pipeline, source, &working), pipeline.ceiling().unwrap_or(u64::MAX));
-    if bytes > ceiling { Err(too_little(bytes, ceiling)) } else { Ok(working) }
-}
-
-fn too_little(bytes: u64, ceiling: u64) -> Error {
-    Error::limit(format!("this study needs {bytes} bytes of memory, more than the ceiling of {ceiling}"))
-        .hint(format!("give --max-ram {}M or more", bytes.div_ceil(1_000_000)))
+/// Refuses to feed a 3-D network voxels whose axes are not perpendicular, as those of a tilted stack of slices are not.
+fn refuse_sheared(spec: &ModelSpec, working: &Grid, tiling: &Tiling) -> Result<()> {
+    if !working.is_sheared() || matches!(tiling, Tiling::Slices(_)) {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "the study's axes are {:.2} degrees from perpendicular (its slices are tilted), and {} runs on the study's own \
+         grid and expects them to be perpendicular",
+        working.affine().shear_degrees(),
+        spec.name
+    ))
+    .hint("straighten it with `unet-vol convert INPUT -o OUT.nii.gz --on-tilt resample` and segment that"))
 }
 
 /// The first tiling, from the wanted one to smaller ones with the same scores, whose plan fits the ceiling.
 fn fitting(
     wanted: &Tiling,
-    fed: &Grid,
+    working: &Grid,
     network: &NetworkShape,
     ceiling: Option<u64>,
     draft: impl Fn(&Tiling) -> Result<Plan>,
@@ -134,14 +117,15 @@ fn fitting(
     if least <= ceiling {
         return Ok((wanted.clone(), first));
     }
-    for tiling in smaller(wanted, fed.shape(), network)? {
+    for tiling in smaller(wanted, working.shape(), network)? {
         let plan = draft(&tiling)?;
         least = least.min(plan.peak_bytes);
         if plan.peak_bytes <= ceiling {
             return Ok((tiling, plan));
         }
     }
-    Err(too_little(least, ceiling))
+    Err(Error::limit(format!("this study needs {least} bytes of memory, more than the ceiling of {ceiling}"))
+        .hint(format!("give --max-ram {}M or more", least.div_ceil(1_000_000))))
 }
 
 /// Tilings of ever smaller patches or batches that give the scores of `wanted`.
@@ -149,6 +133,7 @@ fn smaller(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result
     let padding = match wanted {
         Tiling::Whole(whole) => whole.padding,
         Tiling::Exact(exact) => exact.padding,
+        Tiling::OverlapTile(way) => return Ok(smaller_overlap_tiles(way, network)),
         Tiling::Slices(slices) => {
             let batches = std::iter::successors(Some(slices.batch), |batch| Some(batch / 2)).skip(1);
             let batches = batches.take_while(|&batch| batch > 0);
@@ -160,6 +145,20 @@ fn smaller(wanted: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result
     let whole = Layout::new(&Tiling::Whole(Whole::new(padding)), shape, network)?;
     let exact = |patch| Tiling::Exact(Exact { padding, ..Exact::new(patch) });
     Ok(exact_patches(whole.patch(), halo, network.multiple).into_iter().map(exact).collect())
+}
+
+/// Overlap-tiles of ever smaller patches, where tiles keep the phase of the network's strides and so agree exactly.
+fn smaller_overlap_tiles(way: &OverlapTile, network: &NetworkShape) -> Vec<Tiling> {
+    let halo = way.halo.unwrap_or(network.margin);
+    let in_phase = |axis: usize| {
+        let tile = way.patch[axis].saturating_sub(2 * halo[axis]);
+        network.multiple[axis] > 0 && tile.is_multiple_of(network.multiple[axis])
+    };
+    if way.last != LastTile::Cut || !(0..3).all(in_phase) {
+        return Vec::new();
+    }
+    let patches = exact_patches(way.patch, halo, network.multiple).into_iter();
+    patches.map(|patch| Tiling::OverlapTile(OverlapTile { patch, ..way.clone() })).collect()
 }
 
 /// Ever smaller patches, from `patch` on, in steps that the network takes: shorter along k first, then j, then i.
@@ -181,31 +180,42 @@ fn exact_patches(mut patch: [usize; 3], halo: [usize; 3], multiple: [usize; 3]) 
 }
 
 impl Plan {
-    /// `fed` is the part of the `working` grid that the network sees.
     fn new(
         pipeline: &Pipeline,
-        [source, working, fed]: [&Grid; 3],
+        source: &Grid,
+        working: &Grid,
         layout: &Layout,
         decide: &DecideOptions,
     ) -> Result<Self> {
-        let channels = pipeline.spec().input.channels.len();
-        let (study, labels) = (study_bytes(pipeline, source), source.voxels() as u64 * 2);
+        let spec = pipeline.spec();
+        let channels = spec.input.channels.len();
+        let floats = |count: usize| (count as u64).saturating_mul(4);
+        let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
+        let study = program + floats(source.voxels() * channels);
+        let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
+        // A channel with values that are not finite is copied; the box that is fed is one more copy.
+        let straight = if is_straightened(spec, source) { source.straightened()? } else { *source };
+        let copies = source.voxels() + if straight == *source { 0 } else { straight.voxels() };
+        let resampled = floats(copies) + resample_bytes(&straight, working, &spec.resample);
+        let cropped = if spec.input.crop.is_some() { fed } else { 0 };
+        let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
         let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
         let engine = pipeline.predictor.working_bytes(&shape)?;
-        let network = floats(fed.voxels() * channels) + engine + pass_bytes(layout, &shape, fed, source, decide);
+        let runs = 1 + usize::from(pipeline.settings.tta);
+        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide, runs);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
-        let runs = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
+        let steps = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
         let kept = if pipeline.settings.keep_probabilities {
-            3 * floats(source.voxels()) + 2 * floats(fed.voxels())
+            3 * floats(source.voxels()) + 2 * floats(working.voxels())
         } else {
             labels
         };
         let stages = vec![
             StageBytes { name: "read", bytes: study },
-            StageBytes { name: "prepare", bytes: prepare_bytes(pipeline, source, working) },
+            StageBytes { name: "prepare", bytes: study + prepare },
             StageBytes { name: "network", bytes: study + network },
-            StageBytes { name: "postprocess", bytes: after + runs },
+            StageBytes { name: "postprocess", bytes: after + steps },
             StageBytes { name: "write", bytes: after + kept },
         ];
         let peak_bytes = stages.iter().map(|stage| stage.bytes).max().unwrap_or(0);
@@ -214,7 +224,8 @@ impl Plan {
             working: working.shape(),
             patch: layout.patch(),
             tiles: layout.len(),
-            passes: layout.passes(),
+            passes: runs * layout.passes(),
+            tta: pipeline.settings.tta,
             stages,
             peak_bytes,
         })
@@ -222,20 +233,27 @@ impl Plan {
 }
 
 /// Bytes beside the study and what is fed while tiles run: buffers of the network of input `shape`, the ring of the
-/// stitcher, the decision with the labels.
-fn pass_bytes(layout: &Layout, shape: &[usize], fed: &Grid, source: &Grid, decide: &DecideOptions) -> u64 {
+/// stitcher, the decision with the labels. `outputs` of the network are held at a time.
+fn pass_bytes(
+    layout: &Layout,
+    shape: &[usize],
+    working: &Grid,
+    source: &Grid,
+    decide: &DecideOptions,
+    outputs: usize,
+) -> u64 {
     let classes = decide.ids.len();
     let (ring, depth) =
-        if covers(layout) { (0, fed.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
+        if covers(layout) { (0, working.shape()[2]) } else { (layout.ring_bytes(classes), layout.ring_planes()) };
     let values = |shape: &[usize]| shape.iter().fold(4_u64, |bytes, &n| bytes.saturating_mul(n as u64));
     // One plane of all classes for an activation, one of all channels of the output for a file of probabilities.
-    let planes = values(&[classes + 1, fed.shape()[0], fed.shape()[1]]);
+    let planes = values(&[classes + 1, working.shape()[0], working.shape()[1]]);
     values(shape)
-        + values(&layout.output_shape(shape[0], classes))
+        + outputs as u64 * values(&layout.output_shape(shape[0], classes))
         + ring
         + values(&layout.output())
         + planes
-        + Decider::bytes(fed, source, decide, depth)
+        + Decider::bytes(working, source, decide, depth)
 }
 
 /// True when one patch's output is the whole grid, so that nothing has to be stitched.

@@ -1,17 +1,20 @@
 //! Carrying out a plan.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::plan::{Layouts, covers, prepared_grid};
+use super::mirror::Mirror;
+use super::plan::{Layouts, covers};
 use super::probabilities::Probabilities;
 use super::progress::Stage;
+use super::quality::{NOT_FOUND, judge};
 use super::stitch::{Slab, Stitcher};
 use super::working::prepare;
 use super::{Outcome, Pipeline};
 use crate::error::{Error, Result, Warning};
 use crate::geometry::Grid;
 use crate::inference::TensorView;
-use crate::labels::{Decider, postprocess};
+use crate::labels::{Confidence, ConfidenceMeter, Decider, postprocess};
 use crate::limits;
 use crate::resample::Outside;
 use crate::tiling::{Layout, Tile};
@@ -20,42 +23,45 @@ use crate::volume::{LabelMap, Volume};
 /// Labels of a study, on the caller's threads.
 pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     let grid = check_channels(pipeline, channels)?;
-    // Without a crop what is fed is known, so that a study that is too large is refused before any work.
-    let (working, known) = if pipeline.spec().input.crop.is_none() {
-        let layouts = Layouts::new(pipeline, &grid, None)?;
-        (layouts.working, Some(layouts))
-    } else {
-        (prepared_grid(pipeline, &grid)?, None)
-    };
+    let layouts = Layouts::new(pipeline, &grid)?;
     let mut clock = Clock { seconds: Vec::new(), start: Instant::now() };
     let mut warnings = pipeline.notes.clone();
     let watch = pipeline.watch();
 
     watch.step(Stage::Prepare, 0, 1)?;
-    let fed = prepare(pipeline.spec(), channels, &working, &mut warnings)?;
-    let layouts = match known {
-        Some(layouts) => layouts,
-        None => Layouts::new(pipeline, &grid, fed.as_ref().map(|fed| fed[0].grid()))?,
-    };
+    let fed = prepare(pipeline.spec(), channels, &layouts.working, &mut warnings)?;
     clock.stop(Stage::Prepare);
     watch.step(Stage::Prepare, 1, 1)?;
 
-    let (ids, probabilities) = match fed {
-        Some(fed) => infer(pipeline, &layouts, &fed, &grid, &mut warnings)?,
-        None => (Volume::zeros(grid)?, nothing(pipeline, &layouts)),
+    let Inferred { ids, probabilities, confidence } = match fed {
+        Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
+        None => Inferred {
+            ids: Volume::zeros(grid)?,
+            probabilities: nothing(pipeline, &layouts),
+            confidence: BTreeMap::new(),
+        },
     };
     clock.stop(Stage::Network);
 
     watch.step(Stage::Postprocess, 0, 1)?;
     let mut labels = LabelMap::new(ids, pipeline.spec().table()?);
     postprocess(&mut labels, pipeline.steps())?;
+    let verdict = judge(pipeline.spec(), &mut labels, &confidence);
     pipeline.keep.apply(&mut labels)?;
-    if labels.is_empty() {
+    warnings.extend(verdict);
+    if labels.is_empty() && !warnings.iter().any(|warning| warning.code == NOT_FOUND) {
         warnings.push(Warning::new("empty", "no voxel got a label"));
     }
     clock.stop(Stage::Postprocess);
     watch.step(Stage::Postprocess, 1, 1)?;
-    Ok(Outcome { labels, probabilities, plan: layouts.plan, warnings, seconds: clock.seconds })
+    Ok(Outcome { labels, probabilities, confidence, plan: layouts.plan, warnings, seconds: clock.seconds })
+}
+
+/// What the network's scores came to.
+struct Inferred {
+    ids: Volume<u16>,
+    probabilities: Option<Probabilities>,
+    confidence: BTreeMap<u16, Confidence>,
 }
 
 /// Seconds of one stage after the other.
@@ -94,13 +100,7 @@ fn nothing(pipeline: &Pipeline, layouts: &Layouts) -> Option<Probabilities> {
 }
 
 /// Runs the network over the box that is fed and decides labels on `target`.
-fn infer(
-    pipeline: &Pipeline,
-    layouts: &Layouts,
-    fed: &[Volume],
-    target: &Grid,
-    warnings: &mut Vec<Warning>,
-) -> Result<(Volume<u16>, Option<Probabilities>)> {
+fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) -> Result<Inferred> {
     let working = fed[0].grid();
     let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
     let mut decide = layouts.decide.clone();
@@ -108,15 +108,18 @@ fn infer(
         // What lies beyond the box was seen and found to be background.
         decide.outside = Outside::Background;
     }
+    let activation = pipeline.spec().probability_activation();
     let store = if pipeline.settings.keep_probabilities {
-        Some(Probabilities::new(*working, &decide, pipeline.spec().probability_activation())?)
+        Some(Probabilities::new(*working, &decide, activation)?)
     } else {
         None
     };
-    let plane = working.shape()[0] * working.shape()[1];
+    let [row, rows, _] = working.shape();
     let decider = Decider::new(working, target, &decide)?;
-    let mut sink = Sink { decider, store, classes: layouts.classes, plane, not_finite: 0 };
-    let mut passes = Passes::new(pipeline, &layout, layouts.classes)?;
+    let meter = ConfidenceMeter::new(&decide, activation);
+    let mut sink = Sink { decider, store, meter, classes: layouts.classes, row, rows };
+    let mirror = Mirror::new(pipeline, &layout, working.orientation(), layouts.classes)?;
+    let mut passes = Passes::new(pipeline, &layout, layouts.classes, mirror)?;
     if covers(&layout) {
         pipeline.watch().step(Stage::Network, 0, 1)?;
         passes.run(fed, &[passes.tile(0)?])?;
@@ -141,34 +144,28 @@ fn infer(
         stitcher.finish(layout.shape()[2], |slab| sink.take(pipeline, slab))?;
     }
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
-    if sink.not_finite > 0 {
-        let message = format!(
-            "{} of the network's {} scores are NaN or infinite, so labels there mean nothing: the model's weights are \
-             damaged or the image's values are beyond what it computes with",
-            sink.not_finite,
-            working.voxels() * layouts.classes
-        );
-        warnings.push(Warning::new("scores-not-finite", message));
-    }
-    Ok((sink.decider.finish()?, sink.store))
+    let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
+    Ok(Inferred { ids: sink.decider.finish()?, probabilities: sink.store, confidence })
 }
 
 /// Where finished planes of scores go.
 struct Sink {
     decider: Decider,
     store: Option<Probabilities>,
+    meter: Option<ConfidenceMeter>,
     classes: usize,
-    /// Voxels of a plane of the network's grid.
-    plane: usize,
-    /// Scores that were no finite numbers.
-    not_finite: usize,
+    /// Voxels of a row of the network's grid.
+    row: usize,
+    /// Rows of a plane of it.
+    rows: usize,
 }
 
 impl Sink {
     fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
-        let plane = self.plane;
-        self.not_finite += slab.not_finite(plane);
-        slab.activate(pipeline.spec().output.activation, self.classes, plane)?;
+        slab.activate(pipeline.spec().output.activation, self.classes, self.row * self.rows)?;
+        if let Some(meter) = &mut self.meter {
+            meter.take(slab.data, slab.class_stride, slab.planes, self.row, self.rows)?;
+        }
         self.decider.push_strided(slab.data, slab.class_stride, slab.planes)?;
         self.store.as_ref().map_or(Ok(()), |store| store.push(&slab))
     }
@@ -181,12 +178,15 @@ struct Passes<'a> {
     classes: usize,
     input: Vec<f32>,
     output: Vec<f32>,
+    mirror: Option<Mirror>,
+    /// Scores of mirrored patches.
+    mirrored: Vec<f32>,
     /// Values of one tile's output.
     tile_output: usize,
 }
 
 impl<'a> Passes<'a> {
-    fn new(pipeline: &'a Pipeline, layout: &'a Layout, classes: usize) -> Result<Self> {
+    fn new(pipeline: &'a Pipeline, layout: &'a Layout, classes: usize, mirror: Option<Mirror>) -> Result<Self> {
         let channels = pipeline.spec().input.channels.len();
         let batch = layout.batch().min(layout.len());
         let input: usize = layout.input_shape(batch, channels).iter().product();
@@ -197,6 +197,8 @@ impl<'a> Passes<'a> {
             classes,
             input: limits::zeroed(input, "the network's input")?,
             output: limits::zeroed(output, "the network's output")?,
+            mirrored: limits::zeroed(if mirror.is_some() { output } else { 0 }, "the mirrored output")?,
+            mirror,
             tile_output: output / batch,
         })
     }
@@ -222,6 +224,14 @@ impl<'a> Passes<'a> {
             self.layout.gather(volume.data(), tile, out)?;
         }
         let output = &mut self.output[..wanted.iter().product()];
-        self.pipeline.predictor.predict(TensorView { shape: &shape, data: input }, output)
+        let predictor = &self.pipeline.predictor;
+        predictor.predict(TensorView { shape: &shape, data: input }, output)?;
+        if let Some(mirror) = &self.mirror {
+            mirror.flip(input);
+            let mirrored = &mut self.mirrored[..output.len()];
+            predictor.predict(TensorView { shape: &shape, data: input }, mirrored)?;
+            mirror.average(output, mirrored);
+        }
+        Ok(())
     }
 }

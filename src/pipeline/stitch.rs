@@ -9,26 +9,21 @@ use crate::labels::Activation;
 use crate::limits;
 use crate::tiling::{Layout, Row, Tile};
 
-/// Scores of some neighboring planes of the working grid.
+/// Scores of some neighboring planes of the grid that is tiled.
 ///
-/// Class `c` of the p-th plane is `data[c * class_stride + p * plane..][..plane]`, i fastest.
+/// Class `c` of the p-th plane is `data[c * class_stride + p * plane..][..plane]`, i fastest, with `plane` = ni * nj.
 #[derive(Debug)]
-pub(super) struct Slab<'a> {
-    pub(super) data: &'a mut [f32],
-    pub(super) class_stride: usize,
-    pub(super) planes: usize,
+#[non_exhaustive]
+pub struct Slab<'a> {
+    /// The scores.
+    pub data: &'a mut [f32],
+    /// Distance of a class from the next one.
+    pub class_stride: usize,
+    /// Number of planes.
+    pub planes: usize,
 }
 
 impl Slab<'_> {
-    /// How many scores are NaN or infinite.
-    pub(super) fn not_finite(&self, plane: usize) -> usize {
-        /// Scores of one job: their count fits the lanes that the compiler makes.
-        const STRETCH: usize = 1 << 16;
-        let count = |scores: &[f32]| scores.iter().map(|score| u32::from(!score.is_finite())).sum::<u32>() as usize;
-        let classes = self.data.par_chunks(self.class_stride);
-        classes.flat_map(|class| class[..self.planes * plane].par_chunks(STRETCH)).map(count).sum()
-    }
-
     /// Replaces scores by what `activation` makes of them; memory holds one plane more.
     pub(super) fn activate(&mut self, activation: Activation, classes: usize, plane: usize) -> Result<()> {
         if activation == Activation::None {
@@ -52,9 +47,10 @@ impl Slab<'_> {
     }
 }
 
-/// Adds up tiles of one layout, in its order.
+/// Adds up tiles of one layout, in its order: before a tile is added, the planes that no tile from it on writes to
+/// ([`Layout::finished_before`]) are taken out, and at the end all that are left.
 #[derive(Debug)]
-pub(super) struct Stitcher {
+pub struct Stitcher {
     layout: Layout,
     classes: usize,
     plane: usize,
@@ -71,7 +67,11 @@ pub(super) struct Stitcher {
 }
 
 impl Stitcher {
-    pub(super) fn new(layout: Layout, classes: usize) -> Result<Self> {
+    /// For tiles of `layout` and a network of so many classes.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
+    pub fn new(layout: Layout, classes: usize) -> Result<Self> {
         let [ni, nj, _] = layout.shape();
         let plane = ni * nj;
         let depth = layout.ring_planes();
@@ -82,7 +82,10 @@ impl Stitcher {
     }
 
     /// Adds a tile's scores `[classes][voxels of the tile's output]`.
-    pub(super) fn add(&mut self, tile: &Tile, output: &[f32]) {
+    ///
+    /// # Panics
+    /// When `output` does not have that many values, or planes of the tile were not yet taken out or are out already.
+    pub fn add(&mut self, tile: &Tile, output: &[f32]) {
         let rows: Vec<Row> = self.layout.rows(tile).collect();
         let ni = self.layout.shape()[0];
         let (plane, first) = (self.plane, self.first);
@@ -112,7 +115,10 @@ impl Stitcher {
     }
 
     /// Hands the planes below `end` to `take`, divided by their weights, and forgets them.
-    pub(super) fn finish(&mut self, end: usize, take: impl FnOnce(Slab<'_>) -> Result<()>) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn finish(&mut self, end: usize, take: impl FnOnce(Slab<'_>) -> Result<()>) -> Result<()> {
         let planes = end.saturating_sub(self.first).min(self.depth);
         if planes == 0 {
             return Ok(());

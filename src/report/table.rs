@@ -5,19 +5,23 @@ use std::fmt::Write as _;
 use crate::labels::Statistics;
 use crate::volume::LabelTable;
 
-/// One row per label: `id,name,voxels,ml,x_mm,y_mm,z_mm,mean,std`; cells without a value are empty.
+/// One row per label: `id,name,voxels,ml,x_mm,y_mm,z_mm,mean,std,score,probability,border_entropy`; cells without a value are empty.
 #[must_use]
 pub fn csv(statistics: &Statistics) -> String {
-    let mut out = String::from("id,name,voxels,ml,x_mm,y_mm,z_mm,mean,std\n");
+    let mut out = String::from("id,name,voxels,ml,x_mm,y_mm,z_mm,mean,std,score,probability,border_entropy\n");
     for label in &statistics.labels {
         let centroid = label
             .centroid_mm
             .map_or_else(|| ",,".to_owned(), |c| c.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(","));
         let intensity =
             label.intensity.map_or_else(|| ",".to_owned(), |value| format!("{:.4},{:.4}", value.mean, value.std));
+        let confidence = label.confidence.map_or_else(
+            || ",,".to_owned(),
+            |c| format!("{:.4},{:.4},{:.4}", c.score, c.probability, c.border_entropy),
+        );
         let _ = writeln!(
             out,
-            "{},{},{},{:.4},{centroid},{intensity}",
+            "{},{},{},{:.4},{centroid},{intensity},{confidence}",
             label.id,
             quoted(&label.name),
             label.voxels,

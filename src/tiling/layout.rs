@@ -1,6 +1,6 @@
 //! A tiling worked out for one volume and one network.
 
-use super::network::{AxisRule, Dimensions, NetworkShape};
+use super::network::{AxisRule, Dimensions, LONGEST_SIDE, NetworkShape};
 use super::{Importance, Padding, Slices, Tiling, gather};
 use crate::error::{Error, Result};
 use crate::geometry::Region;
@@ -78,10 +78,14 @@ impl Layout {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Model`] when the network does not take the patch, or tiling and network do not go together;
-    /// [`crate::ErrorKind::Usage`] when the volume has no voxel.
+    /// [`crate::ErrorKind::Usage`] when the volume has no voxel; [`crate::ErrorKind::Limit`] when a side is longer than
+    /// 2^20 voxels.
     pub fn new(tiling: &Tiling, shape: [usize; 3], network: &NetworkShape) -> Result<Self> {
         if shape.contains(&0) {
             return Err(Error::usage(format!("a volume of {shape:?} voxels cannot be cut into tiles")));
+        }
+        if shape.iter().any(|&side| side > LONGEST_SIDE) {
+            return Err(Error::limit(format!("a volume of {shape:?} voxels is too long for tiles")));
         }
         let (slices, within) = match tiling {
             Tiling::Slices(slices) => (Some(slices), slices.plane.as_ref()),
@@ -159,6 +163,12 @@ impl Layout {
     #[must_use]
     pub fn output(&self) -> [usize; 3] {
         [0, 1, 2].map(|axis| self.axes[axis].output)
+    }
+
+    /// The volume axis behind each spatial axis of the tensor, fastest first; the slice axis is last.
+    #[must_use]
+    pub fn order(&self) -> [usize; 3] {
+        self.order
     }
 
     /// Shape of the input tensor: `[batch, channels, k, j, i]`, or `[batch, channels * slices, height, width]` where

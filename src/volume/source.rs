@@ -69,6 +69,8 @@ pub struct DicomSource {
     pub pixel_spacing: String,
     /// True when low values are meant to be shown bright (MONOCHROME1); the samples are as stored.
     pub monochrome1: bool,
+    /// Values, after slope and intercept, that the first slice's file asks to be shown black and white.
+    pub window: Option<[f64; 2]>,
     /// The stored value of samples outside the image, where the file names one.
     pub padding: Option<i64>,
     /// Seconds from one volume to the next by the repetition time, where the file gives one.

@@ -123,6 +123,10 @@ impl Bench {
         let (t1, labels) = (self.path("t1.nii.gz"), self.path("labels.nii.gz"));
         match stage {
             "read" => self.voxels(|v: &f32| v.to_le_bytes(), || Ok(formats::read(&t1, &read)?.volume)),
+            "read-plain" | "read-lossless" => {
+                let series = self.path(&stage.replace("read-", "dicom/"));
+                self.voxels(|v: &f32| v.to_le_bytes(), || Ok(formats::read(&series, &read)?.volume))
+            }
             "read-labels" => {
                 self.voxels(|v: &u16| v.to_le_bytes(), || Ok(formats::read_labels(&labels, &read)?.labels.ids))
             }

@@ -24,7 +24,7 @@ MIB = 2**20
 SPEC, MODEL = (ROOT / "src/model/weights" / name for name in ("brain-mri.toml", "brain-mri.onnx"))
 PACKAGES = ["numpy", "scipy", "nibabel", "indexed_gzip", "SimpleITK", "connected-components-3d", "fill-voids"]
 PACKAGES += ["surface-distance", "MedPy", "onnxruntime", "openvino", "torch", "monai"]
-SECTIONS = ["files", "resampling", "labels", "components", "whole", "networks"]
+SECTIONS = ["files", "dicom", "resampling", "labels", "components", "whole", "networks"]
 ENGINES = ("embedded", "onnxruntime", "openvino")
 
 
@@ -75,6 +75,28 @@ class Suite:
         yield self.against("read 256^3 int16 .nii.gz as f32", "read", readers, inflate)
         yield self.against("read 256^3 labels .nii.gz", "read-labels", readers)
         yield self.against("write 256^3 labels .nii.gz", "write-labels", ["nibabel", "SimpleITK"], deflate, sizes)
+
+    def dicom(self):
+        """Series of 390 slices to memory (dcm2niix: to a file), whole `convert`s, and looking through 10,000 files."""
+        series = networks.SHARED / "data/dicom/series/mr_t1_ge_head_jpll"
+        if not series.exists():
+            print("left out: the series is not there")
+            return
+        script, folder, program = HERE / "dicom_peers.py", self.folder / "dicom", self.programs["unet-vol"]
+        process([sys.executable, script, "make", series, folder], self.threads)
+        peer = lambda *what: lambda: inner([sys.executable, script, *what], self.threads)
+        dcm2niix = Path(sys.executable).parent / "dcm2niix"
+        for name, title in (("plain", "uncompressed"), ("lossless", "JPEG lossless")):
+            data, out = folder / name, folder / f"{name}.nii"
+            ours = [program, "convert", data, "-o", out, "--overwrite", "--quiet"]
+            theirs = [dcm2niix, "-b", "n", "-z", "n", "-w", "1", "-f", f"{name}_dcm2niix", "-o", folder, data]
+            peers = {"dcm2niix": lambda c=theirs: cold(c, self.threads), "SimpleITK": peer("read", "SimpleITK", data)}
+            yield Row(f"read 390 slices, {title}", self.stage(f"read-{name}"), peers, note=lambda row: "")
+            peers = {"dcm2niix": peers["dcm2niix"]}
+            yield Row(f"convert 390 slices, {title}", lambda c=ours: cold(c, self.threads), peers, note=lambda row: "")
+        tree = folder / "tree"
+        ours = lambda: cold([program, "info", tree, "--quiet"], self.threads)
+        yield Row("triage of 10,000 files", ours, {"pydicom": peer("triage", "pydicom", tree)}, note=lambda row: "")
 
     def resampling(self):
         three = ["scipy", "SimpleITK", "torch"]

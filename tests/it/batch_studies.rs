@@ -98,6 +98,39 @@ mod dicom {
         assert_eq!((statuses.len(), count(&statuses, "done")), (2, 2), "{statuses:?}");
     }
 
+    #[test]
+    fn odd_files_get_a_row_each_and_the_rest_is_done() {
+        let place = Place::new(&["good.nii"]);
+        for (k, slice) in slices().into_iter().enumerate() {
+            write(&place.input(), &format!("scan/{k}.dcm"), &slice.text(0x0008_0060, b"CS", "MR").file(EXPLICIT));
+        }
+        write(&place.input(), "pdf.dcm", b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\n%%EOF\n");
+        write(&place.input(), "empty.dcm", b"");
+        write(&place.input(), "empty.nii.gz", b"");
+        let nest = [&[8, 0, 1, 0][..], b"SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"].concat();
+        let (file, data_set) = (slice(0).file(EXPLICIT), slice(0).data_set(EXPLICIT));
+        let meta = &file[..file.len() - data_set.len()];
+        write(&place.input(), "nested/open.dcm", &[meta, &nest.repeat(5000)].concat());
+        let ends = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0".repeat(5000);
+        write(&place.input(), "nested/closed.dcm", &[meta, &nest.repeat(5000), &ends, &data_set].concat());
+        #[cfg(unix)]
+        for (link, target) in [("loop", "."), ("self.dcm", "self.dcm"), ("scan/up", "..")] {
+            std::os::unix::fs::symlink(target, place.input().join(link)).unwrap();
+        }
+        let statuses = place.statuses(&[], 7);
+        for done in ["good", "scan/7_Made_head"] {
+            assert_eq!(statuses[done].0, "done", "{statuses:?}");
+        }
+        for (failed, why) in [("empty", "the file is empty"), ("nested/study", "nested deeper than 64")] {
+            let (status, reason) = &statuses[failed];
+            assert!(status == "failed" && reason.contains(why), "{statuses:?}");
+        }
+        assert!(!statuses.keys().any(|name| name.contains("pdf")), "{statuses:?}");
+        let mut info = std::process::Command::new(env!("CARGO_BIN_EXE_unet-vol"));
+        let shown = info.arg("info").arg(place.input()).output().unwrap();
+        assert!(shown.status.success() && text(&shown.stdout).contains("Made head"), "{}", text(&shown.stderr));
+    }
+
     const NAMES: [&str; 2] = ["mustermann", "friederike"];
 
     fn told(text: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use unet_vol::batch::{self, ConvertOptions};
+use unet_vol::batch::{self, ConvertOptions, OnTilt};
 use unet_vol::error::ErrorKind;
 use unet_vol::formats::{self, DataType, ReadOptions};
 
@@ -103,4 +103,35 @@ fn shifted_values_stay_whole_numbers_and_scaled_ones_do_not() {
     assert_eq!(kind("half.nii", "1", &|_| "0.5".to_owned()), (DataType::Float32, 321.5));
     assert_eq!(kind("slope.nii", "2", &|_| "0".to_owned()), (DataType::Float32, 642.0));
     assert_eq!(kind("each.nii", "1", &|k| format!("{}.5", k)), (DataType::Float32, 324.5));
+}
+
+#[test]
+fn tilted_slices_stay_sheared_or_are_straightened() {
+    let tilted = (0..5).map(|k| slice(k).text(0x0020_0032, b"DS", format!("-10\\{}\\{}", k as f64 - 20.0, 4 * k)));
+    let folder = folder(&tilted.collect::<Vec<_>>(), EXPLICIT);
+    let out = tempfile::tempdir().unwrap();
+    let mut options = ConvertOptions::default();
+    let sheared = batch::convert(folder.path(), &out.path().join("sheared.nii"), &options).unwrap();
+    assert_eq!(sheared.warnings.last().unwrap().code, "sheared");
+    let probe = formats::probe(&sheared.path, &ReadOptions::new()).unwrap();
+    assert_eq!((probe.sform_code, probe.qform_code), (1, 0));
+    assert_eq!(probe.grid.affine().column(2), [0.0, -1.0, 4.0]);
+
+    options.on_tilt = OnTilt::Resample;
+    let straight = batch::convert(folder.path(), &out.path().join("straight.nii"), &options).unwrap();
+    assert_eq!(straight.warnings.last().unwrap().code, "straightened");
+    let study = formats::read(&straight.path, &ReadOptions::new()).unwrap();
+    let grid = study.volume.grid();
+    assert_eq!((grid.shape(), grid.spacing()), ([6, 6, 5], [2.0, 3.0, 4.0]));
+    assert_eq!((study.probe.qform_code, study.probe.data_type), (1, DataType::UInt16));
+    // Rows step 3 mm to the back, each slice 1 mm: the value of row j' in slice k is that of row j' - k / 3.
+    for ((i, j, k), &found) in study.volume.view().indexed_iter() {
+        let row = j as f64 - k as f64 / 3.0;
+        if (0.0..=3.0).contains(&row) {
+            let wanted = (100 * k + i) as f64 + 10.0 * row;
+            assert!((f64::from(found) - wanted).abs() <= 0.5, "{i} {j} {k}: {found}, not {wanted}");
+        } else if !(-0.5..=3.5).contains(&row) {
+            assert_eq!(found, 0.0, "{i} {j} {k}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use unet_vol::formats::ReadOptions;
-use unet_vol::formats::dicom::{self, Triage};
+use unet_vol::formats::dicom::{self, SeriesKind, SeriesSummary, Triage};
 use unet_vol::limits::Limits;
 
 use crate::support::shared;
@@ -54,9 +54,10 @@ struct Found {
     mean: f64,
 }
 
-/// The readable volumes of a path.
-fn volumes(triage: &Triage) -> Vec<Result<Found, String>> {
-    let readable = triage.series.iter().filter(|row| row.refusal.is_none());
+/// The readable volumes of a path, radiographs or all others.
+fn volumes(triage: &Triage, radiographs: bool) -> Vec<Result<Found, String>> {
+    let is_meant = |row: &&SeriesSummary| (row.kind == SeriesKind::Radiograph) == radiographs;
+    let readable = triage.series.iter().filter(|row| row.refusal.is_none()).filter(is_meant);
     readable
         .map(|row| {
             let options = ReadOptions::new().with_series(Some(row.number.to_string()));
@@ -88,7 +89,7 @@ fn check(root: &Path, case: &Value) -> Result<(), String> {
     }
     let mut found = Vec::new();
     let mut failed = Vec::new();
-    for volume in volumes(&triage) {
+    for volume in volumes(&triage, false) {
         match volume {
             Ok(volume) => found.push(volume),
             Err(why) => failed.push(why),
@@ -114,11 +115,28 @@ fn check(root: &Path, case: &Value) -> Result<(), String> {
             return Err(format!("corners are {mm} mm off"));
         }
     }
+    let modality = case["header"]["modality"].as_str().unwrap_or_default();
+    // Radiographs are a volume of one slice, all else without a place is refused.
+    let is_radiograph = outcome.starts_with("pixels only") && ["CR", "DX"].contains(&modality);
+    if is_radiograph {
+        let pixels = floats(&case["pixels"]["shape"]);
+        let Some(Ok(slice)) = volumes(&triage, true).pop() else {
+            return Err(format!("a radiograph is no slice: {refusals:?}"));
+        };
+        if slice.shape.iter().map(|&n| n as f64).ne([pixels[1], pixels[0], 1.0]) {
+            return Err(format!("a radiograph of {:?} voxels", slice.shape));
+        }
+    }
     if !found.is_empty() {
         return Err(format!("{} volumes more than expected", found.len()));
     }
     let is_refused = case["n_refused"].as_u64().unwrap() > 0;
-    if is_refused && refusals.is_empty() && triage.unreadable.is_empty() && triage.dicom_files == triage.files {
+    if is_refused
+        && !is_radiograph
+        && refusals.is_empty()
+        && triage.unreadable.is_empty()
+        && triage.dicom_files == triage.files
+    {
         return Err("nothing was refused".to_owned());
     }
     if outcome.starts_with("pixels only") {
@@ -151,4 +169,17 @@ fn every_case_has_the_expected_outcome() {
         .filter_map(|case| check(&root, case).err().map(|why| format!("{}: {why}", case["path"].as_str().unwrap())))
         .collect();
     assert!(failures.is_empty(), "{} of 140 cases fail:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The table in the documentation is the code's.
+#[test]
+fn the_table_of_transfer_syntaxes_is_that_of_the_code() {
+    let page = std::fs::read_to_string(crate::support::repository("src/formats/dicom/mod.rs")).unwrap();
+    let cells = |line: &str| -> Vec<String> { line.split('|').map(|cell| cell.trim().replace('`', "")).collect() };
+    let documented: Vec<_> = page.lines().filter(|line| line.starts_with("//! | `1.2.840")).map(cells).collect();
+    let coded = dicom::TRANSFER_SYNTAXES.iter().map(|syntax| {
+        let decoded = if syntax.is_decoded() { "yes" } else { "no" };
+        ["//!", syntax.uid, syntax.name, decoded, ""].map(str::to_owned).to_vec()
+    });
+    assert_eq!(documented, coded.collect::<Vec<_>>());
 }

@@ -383,3 +383,63 @@ fn read_one(bytes: &[u8]) -> unet_vol::Result<Study> {
     std::fs::write(folder.path().join("one"), bytes).unwrap();
     read(folder.path())
 }
+
+/// A radiograph without a place.
+fn radiograph() -> Object {
+    image()
+        .text(0x0008_0060, b"CS", "DX")
+        .text(INSTANCE, b"UI", "1.2.3.4.1")
+        .without(0x0028_0030)
+        .text(0x0018_1164, b"DS", "0.3\\0.2")
+        .pixels(samples(1))
+}
+
+#[test]
+fn radiographs_are_a_slice_each_with_a_note_on_their_spacing() {
+    let second = radiograph().text(INSTANCE, b"UI", "1.2.3.4.2").text(0x0028_0030, b"DS", "0.5\\0.4");
+    let second = second.text(0x0020_0020, b"CS", "L\\F");
+    let third = radiograph().text(INSTANCE, b"UI", "1.2.3.4.3").without(0x0018_1164);
+    let folder = folder(&[radiograph(), second, third], EXPLICIT);
+    let triage = dicom::scan(folder.path(), &Limits::default()).unwrap();
+    assert_eq!(triage.series.len(), 3);
+    let read = |n: usize, options: ReadOptions| triage.read_row_as::<f32>(&triage.series[n], &options).unwrap();
+    let study = read(0, ReadOptions::new());
+    assert_eq!(triage.series[0].kind, SeriesKind::Radiograph);
+    assert_eq!(triage.series[0].orientation, None);
+    assert_eq!((study.volume.grid().shape(), study.volume.grid().spacing()), ([6, 4, 1], [0.2, 0.3, 1.0]));
+    assert_eq!(study.volume.data()[7], f32::from(value(1, 1, 1)));
+    assert!(!study.source.oriented);
+    assert!(study.warnings[0].message.contains("ImagerPixelSpacing"), "{:?}", study.warnings);
+    let asked = read(0, ReadOptions::new().with_assume_orientation(Some("LIA".parse().unwrap())));
+    assert_eq!(asked.volume.grid().orientation().to_string(), "LIA");
+
+    let study = read(1, ReadOptions::new());
+    assert!(study.source.oriented);
+    assert_eq!(study.volume.grid().orientation().to_string(), "LIP");
+    assert_eq!(study.volume.grid().spacing(), [0.4, 0.5, 1.0]);
+    assert_eq!(study.volume.grid().index_to_world([2.5, 1.5, 0.0]), [0.0, 0.0, 0.0]);
+    assert_eq!(read(2, ReadOptions::new()).warnings[0].code, "no-spacing");
+
+    // A file of such a series stands for itself, and comes back from NIfTI as unplaced as it went.
+    let file = folder.path().join("IM03");
+    let out = folder.path().join("out.nii");
+    unet_vol::batch::convert(&file, &out, &unet_vol::batch::ConvertOptions::default()).unwrap();
+    let back = formats::read(&out, &ReadOptions::new()).unwrap();
+    assert!(!back.source.oriented);
+    assert_eq!(back.volume.data(), read(0, ReadOptions::new()).volume.data());
+}
+
+#[test]
+fn monochrome1_is_as_stored_unless_it_is_to_be_inverted() {
+    let inverse = |objects: Vec<Object>| objects.into_iter().map(|slice| slice.text(0x0028_0004, b"CS", "MONOCHROME1"));
+    let scaled = |slice: Object| slice.text(0x0028_1053, b"DS", "2").text(0x0028_1052, b"DS", "-100");
+    for (signed, ends) in [(0, 4095.0), (1, -1.0)] {
+        let objects = inverse(slices()).map(scaled).map(|slice| slice.word(0x0028_0103, signed));
+        let folder = folder(&objects.collect::<Vec<_>>(), EXPLICIT);
+        check_values(&read(folder.path()).unwrap(), |_, value| 2.0 * f32::from(value) - 100.0);
+        let study = formats::read(folder.path(), &ReadOptions::new().with_invert_monochrome1(true)).unwrap();
+        check_values(&study, |_, value| 2.0 * (ends - f32::from(value)) - 100.0);
+    }
+    let folder = folder(&slices(), EXPLICIT);
+    check_series(&formats::read(folder.path(), &ReadOptions::new().with_invert_monochrome1(true)).unwrap());
+}

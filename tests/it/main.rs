@@ -10,12 +10,13 @@ mod cli;
 mod components;
 #[cfg(feature = "dicom")]
 mod convert;
+mod damage;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
-mod dicom_damage;
-#[cfg(feature = "dicom")]
 mod dicom_made;
+#[cfg(feature = "dicom")]
+mod dicom_structures;
 #[cfg(feature = "dicom")]
 mod dicom_writer;
 #[cfg(feature = "embedded")]
@@ -23,11 +24,13 @@ mod engine;
 mod evaluate;
 mod foreign;
 mod graph;
+mod hippocampus;
 mod intensity;
 mod memory;
 mod networks;
 mod nifti;
 mod nifti_write;
+mod pictures;
 mod pipeline;
 mod report;
 mod resample;

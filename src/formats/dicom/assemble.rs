@@ -16,8 +16,8 @@ use super::series::PlaneId;
 use super::stack::Stack;
 use super::tags;
 use crate::error::{Error, Result};
-use crate::formats::{DataType, Form, Format, Probe, Sample};
-use crate::geometry::Grid;
+use crate::formats::{DataType, Form, Format, Probe, ReadOptions, Sample};
+use crate::geometry::{Grid, Orientation};
 use crate::limits::{self, Limits};
 use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
 
@@ -40,16 +40,25 @@ impl Stack {
 
     /// Where the voxels are.
     pub(super) fn grid(&self, instances: &[Instance]) -> Option<Grid> {
+        self.grid_in(instances, None)
+    }
+
+    /// Where the voxels are; `assumed` is the orientation that the user vouches for where the files do not say.
+    fn grid_in(&self, instances: &[Instance], assumed: Option<Orientation>) -> Option<Grid> {
         let (_, instance) = self.first(instances)?;
         let (rows, columns) = plane_size(instance)?;
-        Grid::new([columns, rows, self.depth()], self.affine).ok()
+        let shape = [columns, rows, self.depth()];
+        if self.is_oriented {
+            return Grid::new(shape, self.affine).ok();
+        }
+        Grid::unplaced(shape, self.affine.spacing(), assumed).ok()
     }
 
     /// What the headers say.
-    pub(super) fn probe(&self, instances: &[Instance], path: PathBuf) -> Result<Probe> {
+    pub(super) fn probe(&self, instances: &[Instance], path: PathBuf, assumed: Option<Orientation>) -> Result<Probe> {
         let lost = || Error::internal("a stack has no first plane");
         let (_, instance) = self.first(instances).ok_or_else(lost)?;
-        let grid = self.grid(instances).ok_or_else(lost)?;
+        let grid = self.grid_in(instances, assumed).ok_or_else(lost)?;
         let format = instance.format.ok_or_else(lost)?;
         let mut shape: Vec<u64> = grid.shape().iter().map(|&n| n as u64).collect();
         if self.volumes() > 1 {
@@ -63,7 +72,7 @@ impl Stack {
             big_endian: instance.syntax.encoding.big_endian,
             shape,
             grid,
-            form: Form::Planes,
+            form: if self.is_oriented { Form::Planes } else { Form::None },
             sform_code: 0,
             qform_code: 0,
             data_type: if self.is_scaled_by_slice(instances) { DataType::Float32 } else { format.data_type() },
@@ -99,8 +108,9 @@ impl Stack {
         &self,
         instances: &[Instance],
         times: Range<usize>,
-        limits: &Limits,
+        options: &ReadOptions,
     ) -> Result<Vec<Vec<T>>> {
+        let limits = &options.limits;
         let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
         let [columns, rows, depth] = grid.shape();
         let voxels = limits.voxels(&[columns as u64, rows as u64, depth as u64, times.len() as u64])?;
@@ -117,7 +127,7 @@ impl Stack {
         jobs.sort_by_key(|job| (job.id.file, job.plane.frame));
         let mut files: Vec<&mut [Job<'_, T>]> = jobs.chunk_by_mut(|a, b| a.id.file == b.id.file).collect();
         files.par_iter_mut().try_for_each(|jobs| match instances.get(jobs[0].id.file) {
-            Some(instance) => read_planes(instance, jobs, limits),
+            Some(instance) => read_planes(instance, jobs, options),
             None => Err(Error::internal("a plane has no file")),
         })?;
         match &self.places {
@@ -146,7 +156,8 @@ impl Stack {
             frame_of_reference_uid: header.string(tags::FRAME_OF_REFERENCE),
             modality: first.modality.clone(),
             pixel_spacing: plane.spacing_text.clone(),
-            monochrome1: header.string(tags::PHOTOMETRIC) == "MONOCHROME1",
+            monochrome1: first.format.is_some_and(|format| format.low_is_bright),
+            window: window(&header),
             time_step: repetition_time(&header),
             padding: padding.zip(first.format).map(|(value, format)| pixels::stored(value, format)),
             slices: slices
@@ -164,6 +175,14 @@ impl Stack {
             attributes,
         })
     }
+}
+
+/// The first window (PS3.3, C.11.2.1.2.1) as the values that become black and white.
+fn window(header: &DataSet<'_>) -> Option<[f64; 2]> {
+    let first = |tag| header.number(tag).ok().flatten();
+    let (center, width) = (first(tags::WINDOW_CENTER)?, first(tags::WINDOW_WIDTH)?);
+    let half = 0.5 * (width - 1.0);
+    (half > 0.0).then_some([center - 0.5 - half, center - 0.5 + half])
 }
 
 /// Seconds from one volume to the next, as far as the repetition time says.
@@ -196,7 +215,8 @@ fn changed(instance: &Instance) -> Error {
 }
 
 /// Reads the planes that one file holds; frames are decoded in parallel, each once.
-fn read_planes<T: Sample>(instance: &Instance, jobs: &mut [Job<'_, T>], limits: &Limits) -> Result<()> {
+fn read_planes<T: Sample>(instance: &Instance, jobs: &mut [Job<'_, T>], options: &ReadOptions) -> Result<()> {
+    let limits = &options.limits;
     let expected = instance.format.ok_or_else(|| changed(instance))?;
     let file = DicomFile::open_whole(&instance.path, expected.bytes(), limits)?;
     let frames = Frames::of(&file, limits)?;
@@ -207,7 +227,9 @@ fn read_planes<T: Sample>(instance: &Instance, jobs: &mut [Job<'_, T>], limits: 
     by_frame.par_iter_mut().try_for_each(|jobs| {
         let frame = frames.decode(jobs[0].plane.frame).map_err(|e| e.at(&instance.path))?;
         for job in jobs.iter_mut() {
-            let (slope, intercept) = job.plane.rescale;
+            let invert = options.invert_monochrome1 && expected.low_is_bright;
+            let rescale = job.plane.rescale;
+            let (slope, intercept) = if invert { expected.inverted(rescale) } else { rescale };
             let scaled = |value: f64| T::from_f64(value * slope + intercept);
             match (&instance.content, job.plane.tile) {
                 (Content::Planes(_, Layout::Mosaic(tiling)), Some(tile)) => {

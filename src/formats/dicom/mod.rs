@@ -16,6 +16,36 @@
 //! | a mosaic without its private header | the number and order of its slices is lost |
 //! | lengths beyond the file, missing samples | the file is cut off or damaged |
 //!
+//! What is read: slices in a file each, enhanced multi-frame MR and CT, Siemens mosaics, dose with frame offsets; CR, DX
+//! and other projections as a volume of one slice. Grey samples of 8, 16 and 32 bits; JPEG of 8 and 12 bits.
+//!
+//! Transfer syntaxes, by identifier:
+//!
+//! | identifier | name | decoded |
+//! |---|---|---|
+//! | `1.2.840.10008.1.2` | Implicit VR Little Endian | yes |
+//! | `1.2.840.10008.1.2.1` | Explicit VR Little Endian | yes |
+//! | `1.2.840.10008.1.2.1.99` | Deflated Explicit VR Little Endian | yes |
+//! | `1.2.840.10008.1.2.2` | Explicit VR Big Endian | yes |
+//! | `1.2.840.10008.1.2.5` | RLE Lossless | yes |
+//! | `1.2.840.10008.1.2.8.1` | Deflated Image Frame Compression | yes |
+//! | `1.2.840.10008.1.2.4.50` | JPEG Baseline | yes |
+//! | `1.2.840.10008.1.2.4.51` | JPEG Extended | yes |
+//! | `1.2.840.10008.1.2.4.53` | JPEG Spectral Selection (retired) | no |
+//! | `1.2.840.10008.1.2.4.55` | JPEG Full Progression (retired) | no |
+//! | `1.2.840.10008.1.2.4.57` | JPEG Lossless | yes |
+//! | `1.2.840.10008.1.2.4.70` | JPEG Lossless, First-Order Prediction | yes |
+//! | `1.2.840.10008.1.2.4.80` | JPEG-LS Lossless | yes |
+//! | `1.2.840.10008.1.2.4.81` | JPEG-LS Near-Lossless | yes |
+//! | `1.2.840.10008.1.2.4.90` | JPEG 2000 Lossless | yes |
+//! | `1.2.840.10008.1.2.4.91` | JPEG 2000 | yes |
+//! | `1.2.840.10008.1.2.4.110` | JPEG XL Lossless | no |
+//! | `1.2.840.10008.1.2.4.111` | JPEG XL JPEG Recompression | no |
+//! | `1.2.840.10008.1.2.4.112` | JPEG XL | no |
+//! | `1.2.840.10008.1.2.4.201` | High-Throughput JPEG 2000 Lossless | yes |
+//! | `1.2.840.10008.1.2.4.202` | High-Throughput JPEG 2000 Lossless (RPCL) | yes |
+//! | `1.2.840.10008.1.2.4.203` | High-Throughput JPEG 2000 | yes |
+//!
 //! [`OnGap`]: super::OnGap
 //!
 //! ```no_run
@@ -30,32 +60,38 @@
 
 mod assemble;
 mod codecs;
+mod contours;
 mod data_set;
 mod decimal;
 mod encoding;
 mod gap;
 mod instance;
 mod jpeg;
+mod labels;
 mod mosaic;
 mod multiframe;
 mod part10;
 mod pixels;
 mod plane;
+mod radiograph;
 mod rle;
 mod scan;
 mod select;
 mod series;
 mod stack;
 mod stored;
+mod structures;
 mod summary;
 mod tags;
 mod transfer_syntax;
-#[allow(dead_code, reason = "what objects have in common comes before the objects")]
 mod write;
 
 pub use scan::{Triage, Unreadable, scan};
 pub use stored::{StoredSamples, read_stored};
+pub use structures::{Contour, Structure, StructureSet};
 pub use summary::{SeriesKind, SeriesSummary};
 pub use transfer_syntax::{TRANSFER_SYNTAXES, TransferSyntax};
+pub use write::{Pixels, SegmentationOptions, SegmentationType, write_captures, write_segmentation, write_structures};
 
+pub(super) use jpeg::{picture as jpeg_samples, size as jpeg_size};
 pub(super) use select::{is_dicom, open};

@@ -84,5 +84,7 @@ fn plane(data_set: &DataSet<'_>, groups: &Groups<'_>, n: usize, instance: i64) -
         position_text: position.string(tags::IMAGE_POSITION),
         orientation_text: orientation.string(tags::IMAGE_ORIENTATION),
         spacing_text: measures.string(tags::PIXEL_SPACING),
+        is_oriented: true,
+        notes: Vec::new(),
     })
 }

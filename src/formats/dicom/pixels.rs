@@ -39,6 +39,8 @@ pub(super) struct PixelFormat {
     pub(super) width: u32,
     pub(super) bits_stored: u32,
     pub(super) signed: bool,
+    /// MONOCHROME1: low values are meant to be shown bright.
+    pub(super) low_is_bright: bool,
 }
 
 impl PixelFormat {
@@ -70,8 +72,9 @@ impl PixelFormat {
             None => 1,
             Some(text) => text.parse().map_err(|_| format!("NumberOfFrames is {text:?}, which is no number"))?,
         };
+        let low_is_bright = photometric == "MONOCHROME1";
         let signed = data_set.unsigned(tags::PIXEL_REPRESENTATION) == Some(1);
-        let format = Self { rows, columns, frames, width: allocated / 8, bits_stored, signed };
+        let format = Self { rows, columns, frames, width: allocated / 8, bits_stored, signed, low_is_bright };
         if format.bytes() == 0 || format.frame_bytes() > MAX_FRAME {
             return Err(format!("{columns} x {rows} samples in {frames} frames are promised"));
         }
@@ -90,6 +93,12 @@ impl PixelFormat {
     /// Samples of one frame.
     pub(super) fn samples(&self) -> usize {
         self.rows as usize * self.columns as usize
+    }
+
+    /// Slope and intercept that turn the stored values upside down within their bits before `rescale`.
+    pub(super) fn inverted(&self, (slope, intercept): (f64, f64)) -> (f64, f64) {
+        let ends = if self.signed { -1.0 } else { (1_u64 << self.bits_stored) as f64 - 1.0 };
+        (-slope, slope.mul_add(ends, intercept))
     }
 
     /// Name of the sample type as numpy has it.

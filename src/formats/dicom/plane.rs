@@ -4,7 +4,8 @@ use super::data_set::DataSet;
 use super::decimal::decimals;
 use super::pixels::PixelFormat;
 use super::tags::{self, Tag};
-use super::{mosaic, multiframe};
+use super::{mosaic, multiframe, radiograph};
+use crate::error::Warning;
 
 /// Values of 3 numbers, in mm or without unit, in the patient's coordinates (LPS+).
 pub(super) type Vector = [f64; 3];
@@ -35,6 +36,10 @@ pub(super) struct Plane {
     pub(super) position_text: String,
     pub(super) orientation_text: String,
     pub(super) spacing_text: String,
+    /// False when the directions are made up.
+    pub(super) is_oriented: bool,
+    /// What is odd about its place.
+    pub(super) notes: Vec<Warning>,
 }
 
 impl Plane {
@@ -50,6 +55,8 @@ pub(super) enum Layout {
     /// One plane, or frames along a normal (dose).
     Single,
     Multiframe,
+    /// An image that is no slice.
+    Projection,
     Mosaic(mosaic::Tiling),
 }
 
@@ -60,6 +67,9 @@ pub(super) fn planes(data_set: &DataSet<'_>, format: PixelFormat) -> Result<(Vec
     }
     if data_set.get(tags::MODALITY_LUT).is_some() {
         return Err("its values go through a modality lookup table, which is not applied".to_owned());
+    }
+    if radiograph::is_radiograph(data_set, format) {
+        return Ok((vec![radiograph::plane(data_set, format)?], Layout::Projection));
     }
     if mosaic::is_mosaic(data_set) {
         let (planes, tiling) = mosaic::planes(data_set, format)?;
@@ -112,6 +122,8 @@ pub(super) fn classic(data_set: &DataSet<'_>) -> Result<Plane, String> {
         position_text: data_set.string(tags::IMAGE_POSITION),
         orientation_text: data_set.string(tags::IMAGE_ORIENTATION),
         spacing_text: data_set.string(tags::PIXEL_SPACING),
+        is_oriented: true,
+        notes: Vec::new(),
     })
 }
 

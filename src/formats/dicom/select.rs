@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::instance::{self, Content};
 use super::part10;
+use super::plane::Layout;
 use super::scan::{self, Triage};
 use super::stack::Stack;
 use super::summary::SeriesSummary;
@@ -34,8 +35,9 @@ pub(in crate::formats) fn open(path: &Path, limits: &Limits) -> Result<Triage> {
     let triage = scan::scan(path, limits)?;
     if let [instance] = triage.instances.as_slice()
         && !fs::is_dir(path)
-        && let Content::Planes(planes, _) = &instance.content
+        && let Content::Planes(planes, layout) = &instance.content
         && planes.len() == 1
+        && *layout != Layout::Projection
     {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let others = fs::list(folder)?.par_iter().filter(|other| is_sibling(other, instance, limits)).count();
@@ -106,7 +108,7 @@ impl Triage {
         }
     }
 
-    fn named(&self, series: &str) -> Result<Vec<&SeriesSummary>> {
+    pub(super) fn named(&self, series: &str) -> Result<Vec<&SeriesSummary>> {
         let with = |matches: &dyn Fn(&SeriesSummary) -> bool| -> Vec<&SeriesSummary> {
             self.series.iter().filter(|row| matches(row)).collect()
         };
@@ -137,7 +139,7 @@ impl Triage {
     /// # Errors
     /// [`crate::ErrorKind::Unsupported`] when the row cannot be read as a volume.
     pub fn probe_row(&self, row: &SeriesSummary) -> Result<Probe> {
-        self.stack(row)?.probe(&self.instances, self.path.clone())
+        self.stack(row)?.probe(&self.instances, self.path.clone(), None)
     }
 
     /// The files of a readable row, in the order of its slices.
@@ -195,22 +197,25 @@ impl Triage {
         options: &ReadOptions,
     ) -> Result<Vec<Study<T>>> {
         let stack = self.stack(row)?;
-        let probe = stack.probe(&self.instances, self.path.clone())?;
+        let probe = stack.probe(&self.instances, self.path.clone(), options.assume_orientation)?;
         let mut warnings = probe.warnings.clone();
         if row.modality == "RTDOSE" {
             let message = "the values are stored numbers: DoseGridScaling is not applied";
             warnings.push(Warning::new("dose-scaling", message));
         }
-        if let Some(assumed) = options.assume_orientation.filter(|&assumed| assumed != probe.grid.orientation()) {
+        let assumed = options.assume_orientation.filter(|&assumed| assumed != probe.grid.orientation());
+        if let Some(assumed) = assumed.filter(|_| stack.is_oriented) {
             let message = format!("the files say {}; {assumed} is not assumed", probe.grid.orientation());
             warnings.push(Warning::new("orientation-kept", message));
         }
-        let volumes = stack.voxels(&self.instances, times.clone(), &options.limits).map_err(|e| e.at(&self.path))?;
+        let volumes = stack.voxels(&self.instances, times.clone(), options).map_err(|e| e.at(&self.path))?;
         let study = |(time, data)| {
             let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
+            let mut source = Source::new(Some(self.path.clone()), probe.grid, kind);
+            source.oriented = stack.is_oriented;
             Ok(Study {
                 volume: Volume::new(probe.grid, data)?,
-                source: Source::new(Some(self.path.clone()), probe.grid, kind),
+                source,
                 probe: probe.clone(),
                 warnings: warnings.clone(),
             })

@@ -35,6 +35,8 @@ pub(super) struct Stack {
     pub(super) duplicates: usize,
     /// For slices that are not evenly spaced, their places on the even grid that `affine` belongs to.
     pub(super) places: Option<Vec<f64>>,
+    /// False when the directions of `affine` are made up.
+    pub(super) is_oriented: bool,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -87,7 +89,8 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     for placed in &mut planes {
         placed.along = dot(normal, placed.plane.position);
     }
-    let mut warnings = Vec::new();
+    let mut warnings = first.notes.clone();
+    let is_oriented = first.is_oriented;
     let mut duplicates = drop_copies(&mut planes, digests)?;
     check_spacing(&planes)?;
     planes.sort_by(|a, b| a.along.total_cmp(&b.along));
@@ -100,6 +103,7 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     sort_by_time(&mut positions)?;
     let mut gaps = None;
     let step = match positions.len() {
+        1 if !first.notes.is_empty() => normal,
         1 => {
             let mm = first.thickness.unwrap_or(1.0);
             let source = if first.thickness.is_some() { "SliceThickness" } else { "1 mm" };
@@ -129,10 +133,10 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     let affine = ras_affine(origin, step)?;
     let slices = positions.iter().map(|times| times.iter().map(|placed| placed.id).collect()).collect();
     let Some((reason, places)) = gaps else {
-        return Ok(Stack { slices, affine, tilt, duplicates, places: None, warnings });
+        return Ok(Stack { slices, affine, tilt, duplicates, places: None, is_oriented, warnings });
     };
     warnings.push(Warning::new("resampled-slices", format!("slices are interpolated: {reason}")));
-    let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), warnings };
+    let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), is_oriented, warnings };
     Err(Refusal { reason, resampled: Some(Box::new(resampled)) })
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::instance::{Content, Instance, SEGMENTATION};
 use super::plane::Layout;
+use super::radiograph;
 use super::series::Group;
 use super::stack::{Refusal, Stack};
 use crate::error::Warning;
@@ -54,7 +55,8 @@ impl SeriesKind {
             ("RTPLAN" | "RTRECORD" | "SR" | "PR" | "KO" | "REG" | "RWV" | "DOC" | "PLAN", _) => Self::Document,
             _ if class.starts_with("1.2.840.10008.5.1.4.1.1.7") => Self::SecondaryCapture,
             ("RTDOSE", _) => Self::Dose,
-            ("CR" | "DX" | "DR" | "MG" | "PX" | "IO" | "RG" | "RTIMAGE", _) => Self::Radiograph,
+            ("RTIMAGE", _) | (_, Content::Planes(_, Layout::Projection)) => Self::Radiograph,
+            (modality, _) if radiograph::MODALITIES.contains(&modality) => Self::Radiograph,
             (_, Content::Planes(..)) if is_survey => Self::Localizer,
             (_, Content::Planes(_, Layout::Mosaic(_))) => Self::Mosaic,
             (_, Content::Planes(_, Layout::Multiframe)) => Self::Multiframe,
@@ -163,7 +165,7 @@ pub(super) fn summarize(
             row.shape = grid.shape().to_vec();
             row.volumes = stack.volumes();
             row.spacing = Some(grid.spacing());
-            row.orientation = Some(grid.orientation().to_string());
+            row.orientation = stack.is_oriented.then(|| grid.orientation().to_string());
             row.is_straight = is_straight(&grid);
             row.tilt_degrees = stack.tilt;
             row.duplicates = stack.duplicates;

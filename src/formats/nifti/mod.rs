@@ -19,10 +19,13 @@ use self::samples::{LabelIds, Scaled, Unscaled};
 use super::{LabelStudy, Probe, ReadOptions, Study};
 use crate::error::{Error, Result};
 use crate::fs::Content;
+#[cfg(feature = "dicom")]
+use crate::volume::Source;
 use crate::volume::{LabelMap, Volume};
 
 pub use samples::Sample;
-pub use write::{SlabWriter, write_labels, write_volume, write_volumes};
+pub(super) use write::write_labels;
+pub use write::{SlabWriter, write_volume, write_volumes};
 
 /// The file to open first for `path`, and the file of voxels where the user named that one of a pair.
 pub(super) fn header_of(path: &Path) -> (PathBuf, Option<PathBuf>) {
@@ -49,6 +52,11 @@ impl Nifti {
 
     pub(super) fn probe(&self) -> Probe {
         self.0.probe()
+    }
+
+    #[cfg(feature = "dicom")]
+    pub(super) fn source(&self) -> Source {
+        self.0.source()
     }
 
     pub(super) fn study<T: Sample>(self, options: &ReadOptions) -> Result<Study<T>> {

@@ -71,7 +71,8 @@ pub(super) fn build(
     match &old {
         Some(old) if same => repair_forms(&mut raw, old),
         _ => {
-            let code = old.as_ref().map_or(SCANNER_ANATOMICAL, form_code);
+            let fresh = if same && !source.oriented { 0.0 } else { SCANNER_ANATOMICAL };
+            let code = old.as_ref().map_or(fresh, form_code);
             transform::set_forms(&mut raw, grid, code)?;
             for field in [DIM_INFO, SLICE_START, SLICE_END, SLICE_CODE, SLICE_DURATION] {
                 raw.set(field, 0, 0.0);

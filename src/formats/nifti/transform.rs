@@ -143,32 +143,16 @@ fn base(
     warnings: &mut Vec<Warning>,
 ) -> Result<Affine> {
     warn_replaced_spacing(header, warnings);
-    let orientation = match assumed {
-        Some(orientation) => {
-            let message = format!("the file does not say where left and right are; {orientation} is assumed as asked");
-            warnings.push(Warning::new("no-orientation", message));
-            orientation
-        }
+    let message = match assumed {
+        Some(assumed) => format!("the file does not say where left and right are; {assumed} is assumed as asked"),
         None => {
-            warnings.push(Warning::new(
-                "no-orientation",
-                "the file does not say where left and right are (no sform, no qform); LAS is a mere convention",
-            ));
-            "LAS".parse()?
+            "the file does not say where left and right are (no sform, no qform); LAS is a mere convention".to_owned()
         }
     };
+    warnings.push(Warning::new("no-orientation", message));
     let mut spacing = spacing(&header.raw);
     spacing.iter_mut().skip(header.shape.len()).for_each(|value| *value = 1.0);
-    let mut columns = [[0.0; 3]; 3];
-    let mut origin = [0.0; 3];
-    for (axis, direction) in orientation.directions().into_iter().enumerate() {
-        let step = if direction.is_positive() { spacing[axis] } else { -spacing[axis] };
-        columns[axis][direction.world_axis()] = step;
-        #[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]
-        let last = (shape[axis] - 1) as f64;
-        origin[direction.world_axis()] = -0.5 * step * last;
-    }
-    Affine::from_columns(columns, origin)
+    Ok(*Grid::unplaced(shape, spacing, assumed)?.affine())
 }
 
 fn warn_replaced_spacing(header: &Header, warnings: &mut Vec<Warning>) {

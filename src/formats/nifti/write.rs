@@ -105,17 +105,13 @@ impl Voxels {
     }
 }
 
-/// Writes label ids as `uint8`, or `uint16` where an id needs it, beside the study that they belong to.
-///
-/// The source's sform, qform, both codes, units, byte order, version and header extensions are kept when the labels lie
-/// on its grid; on another grid both forms are new. Slope and intercept are 1 and 0, the intent is LABEL, and the names
-/// go into an extension that Connectome Workbench and TotalSegmentator read. The name decides about compression.
-///
-/// # Errors
-/// [`crate::ErrorKind::Usage`] for a name that does not end in `.nii` or `.nii.gz` and for an existing file;
-/// [`crate::ErrorKind::Output`] when the file cannot be written, in which case nothing is left behind.
-pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, source: &Source, overwrite: Overwrite) -> Result<()> {
-    let path = path.as_ref();
+/// Writes label ids; see [`write_labels`](crate::formats::write_labels). The name decides about compression.
+pub(in crate::formats) fn write_labels(
+    path: &Path,
+    labels: &LabelMap,
+    source: &Source,
+    overwrite: Overwrite,
+) -> Result<()> {
     let data_type = if labels.max_id() > u16::from(u8::MAX) { DataType::UInt16 } else { DataType::UInt8 };
     let header = build(labels.grid(), 1, source, data_type, &Meaning::Labels(&labels.table)).map_err(|e| e.at(path))?;
     let ids = labels.ids.data();
@@ -133,10 +129,11 @@ pub fn write_labels(path: impl AsRef<Path>, labels: &LabelMap, source: &Source, 
 
 /// Writes a volume of intensities or scores; see [`WriteOptions`] for type and meaning.
 ///
-/// Geometry and extensions are treated as by [`write_labels`].
+/// Geometry and extensions are treated as by [`write_labels`](crate::formats::write_labels).
 ///
 /// # Errors
-/// As [`write_labels`]; [`crate::ErrorKind::Usage`] too when a value does not fit the data type.
+/// [`crate::ErrorKind::Usage`] for a name that does not end in `.nii` or `.nii.gz` and for an existing file;
+/// [`crate::ErrorKind::Output`] when the file cannot be written, in which case nothing is left behind; [`crate::ErrorKind::Usage`] too when a value does not fit the data type.
 pub fn write_volume<T: Copy + Into<f64>>(
     path: impl AsRef<Path>,
     volume: &Volume<T>,
@@ -189,7 +186,7 @@ impl SlabWriter {
     /// Starts a file for samples on `grid`.
     ///
     /// # Errors
-    /// As [`write_labels`]; [`crate::ErrorKind::Usage`] too for a data type that is not written.
+    /// As [`write_volume`]; [`crate::ErrorKind::Usage`] too for a data type that is not written.
     pub fn create(path: impl AsRef<Path>, grid: &Grid, source: &Source, options: &WriteOptions) -> Result<Self> {
         Self::with_blocks(path.as_ref(), grid, 1, source, options, 1)
     }

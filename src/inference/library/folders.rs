@@ -2,6 +2,7 @@
 
 use std::env::{self, consts};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::{Origin, Runtime, pins};
 use crate::fs;
@@ -41,6 +42,15 @@ fn existing(folders: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     folders.into_iter().filter(|folder| fs::is_dir(folder)).collect()
 }
 
+/// Where the Python interpreter that this process runs in keeps its packages.
+static PACKAGES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+
+/// Names the folders of the packages of the Python interpreter that this process runs in; they are looked into before
+/// those of `VIRTUAL_ENV` and `CONDA_PREFIX`. The first call counts.
+pub fn set_python_packages(folders: Vec<PathBuf>) {
+    let _ = PACKAGES.set(folders);
+}
+
 /// The folders of the runtime's package in the active Python environments.
 fn python_packages(runtime: Runtime) -> Vec<PathBuf> {
     let package = match runtime {
@@ -48,7 +58,8 @@ fn python_packages(runtime: Runtime) -> Vec<PathBuf> {
         Runtime::OpenVino => "openvino/libs",
     };
     let roots = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
-    existing(roots.flat_map(|root| site_packages(&root)).map(|folder| folder.join(package)))
+    let own = PACKAGES.get().into_iter().flatten().cloned();
+    existing(own.chain(roots.flat_map(|root| site_packages(&root))).map(|folder| folder.join(package)))
 }
 
 fn site_packages(root: &Path) -> Vec<PathBuf> {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::fs;
 
+pub use folders::set_python_packages;
 pub(crate) use folders::{has_nvidia_driver, processor};
 #[cfg(any(feature = "onnxruntime", feature = "openvino"))]
 pub(crate) use inspect::too_old;

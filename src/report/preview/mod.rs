@@ -1,6 +1,7 @@
 //! One picture of a result: three planes through the labels, in color over the scan.
 
 mod canvas;
+mod capture;
 mod font;
 mod legend;
 mod overlay;
@@ -8,6 +9,8 @@ mod planes;
 
 use std::io::Write;
 use std::path::Path;
+
+pub use self::capture::{CaptureOptions, Captures, RgbPicture};
 
 use self::canvas::{Canvas, Rgb, fitted, text_width};
 use self::legend::Legend;
@@ -145,7 +148,7 @@ impl Picture<'_> {
         canvas.text([BORDER as f32, BORDER as f32 - 8.0], 1.35 * SIZE, TEXT, &title);
 
         let look = Look {
-            window: window(&self.planes, self.options.percentiles),
+            window: window(self.planes.iter().flat_map(|plane| &plane.values), self.options.percentiles),
             colors: (0..=u16::MAX).take(self.tally.voxels.len()).map(|id| self.labels.table.rgb(id)).collect(),
             opacity: self.options.opacity.clamp(0.0, 1.0),
         };

@@ -98,6 +98,6 @@ fn label_at(plane: &Plane, column: &Sample, row: &Sample) -> u16 {
 
 /// A shade of 0 to 1 as a byte; NaN is black.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=255, NaN becomes 0")]
-fn byte(shade: f32) -> u8 {
+pub(super) fn byte(shade: f32) -> u8 {
     (shade.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
 }

@@ -222,10 +222,10 @@ impl Plane {
     }
 }
 
-/// The values at two percentiles of the finite voxels shown, lower rank, no interpolation.
+/// The values at two percentiles of the finite voxels among these, lower rank, no interpolation.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank below the number of voxels")]
-pub(super) fn window(planes: &[Plane], percentiles: [f64; 2]) -> [f32; 2] {
-    let mut values: Vec<f32> = planes.iter().flat_map(|p| &p.values).copied().filter(|v| v.is_finite()).collect();
+pub(super) fn window<'a>(values: impl Iterator<Item = &'a f32>, percentiles: [f64; 2]) -> [f32; 2] {
+    let mut values: Vec<f32> = values.copied().filter(|v| v.is_finite()).collect();
     let Some(last) = values.len().checked_sub(1) else { return [0.0, 1.0] };
     let [low, high] = percentiles.map(|p| {
         let rank = (p.clamp(0.0, 100.0) / 100.0 * last as f64) as usize;
@@ -307,11 +307,11 @@ mod tests {
         image.data_mut().iter_mut().zip(0_u16..).for_each(|(value, n)| *value = f32::from(n % 42));
         let plane =
             |image: &Volume<f32>| Stack::new(image, &labels).plane(Kind::Axial, 4, Convention::Radiological).unwrap();
-        assert_eq!(window(&[plane(&image)], [0.0, 100.0]), [0.0, 41.0]);
-        assert_eq!(window(&[plane(&image)], [10.0, 50.0]), [4.0, 20.0]);
+        assert_eq!(window(plane(&image).values.iter(), [0.0, 100.0]), [0.0, 41.0]);
+        assert_eq!(window(plane(&image).values.iter(), [10.0, 50.0]), [4.0, 20.0]);
         image.data_mut().fill(f32::NAN);
-        assert_eq!(window(&[plane(&image)], [0.5, 99.5]), [0.0, 1.0]);
+        assert_eq!(window(plane(&image).values.iter(), [0.5, 99.5]), [0.0, 1.0]);
         image.data_mut().fill(7.0);
-        assert_eq!(window(&[plane(&image)], [0.5, 99.5]), [7.0, 8.0]);
+        assert_eq!(window(plane(&image).values.iter(), [0.5, 99.5]), [7.0, 8.0]);
     }
 }

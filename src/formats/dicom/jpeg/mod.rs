@@ -56,6 +56,18 @@ pub(super) fn decode(data: &[u8], wanted: Wanted) -> Result<Vec<u16>, String> {
     }
 }
 
+/// Columns, rows and bits of a picture of one component.
+pub(in crate::formats) fn size(data: &[u8]) -> Result<(usize, usize, u32), String> {
+    let (header, ..) = read_header(data)?;
+    Ok((header.columns, header.rows, header.precision))
+}
+
+/// The samples of a picture of one component, row by row.
+pub(in crate::formats) fn picture(data: &[u8]) -> Result<Vec<u16>, String> {
+    let (columns, rows, _) = size(data)?;
+    decode(data, Wanted { rows, columns, width: 2 })
+}
+
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -99,8 +99,10 @@ impl<'a> NewSeries<'a> {
         let empty = REQUIRED.iter().fold(Object::default(), |object, &attribute| object.empty(attribute));
         let inherited = self.source.attributes.iter().fold(empty, |object, attribute| {
             match INHERITED.iter().find(|inherited| inherited.0 == attribute.tag) {
-                Some(&inherited) => object.bytes(inherited, attribute.value.clone()),
-                None => object,
+                Some(&inherited) if inherited.takes(&attribute.value) => {
+                    object.bytes(inherited, attribute.value.clone())
+                }
+                _ => object,
             }
         });
         let series_number = self.source.series_number.and_then(|n| n.checked_mul(100)?.checked_add(self.kind.number));
@@ -140,6 +142,7 @@ impl<'a> NewSeries<'a> {
     }
 
     /// Identifier of the frame of reference that positions are in.
+    #[allow(dead_code, reason = "for structures")]
     pub(super) fn frame_of_reference(&self) -> &str {
         &self.frame_of_reference
     }
@@ -165,6 +168,16 @@ pub(super) fn referenced_series(source: &DicomSource) -> Object {
 pub(super) fn instances(source: &DicomSource) -> impl Iterator<Item = &DicomSlice> {
     let mut seen = HashSet::new();
     source.slices.iter().filter(move |slice| seen.insert(slice.sop_instance_uid.as_str()))
+}
+
+/// The source's slices and the k of each on its grid; the nearest one where the grid's slices were interpolated.
+pub(super) fn slices(source: &DicomSource) -> impl Iterator<Item = (usize, &DicomSlice)> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number, not negative")]
+    let nearest = |place: &f64| place.round() as usize;
+    source.slices.iter().enumerate().map(move |(n, slice)| match &source.places {
+        Some(places) => (places.get(n).map_or(n, nearest), slice),
+        None => (n, slice),
+    })
 }
 
 /// A reference to the file of a slice.

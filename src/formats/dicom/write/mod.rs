@@ -2,6 +2,18 @@
 //! of reference and belongs to the same study.
 
 mod attributes;
+mod captures;
+mod color;
 mod common;
+mod frames;
+mod geometry;
 mod object;
+mod pack;
+mod segmentation;
+mod structures;
+mod terms;
 mod uid;
+
+pub use captures::{Pixels, write_captures};
+pub use segmentation::{SegmentationOptions, SegmentationType, write_segmentation};
+pub use structures::write_structures;

@@ -1,4 +1,6 @@
 //! The command line program: what was typed becomes one library call; nothing else happens here.
+//!
+//! Its files name the library as any other user would, `unet_vol::...`, and its public items only.
 
 mod arguments;
 mod batch;
@@ -15,8 +17,9 @@ mod segment;
 mod size;
 #[cfg(feature = "dicom")]
 mod triage;
+mod version;
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 use unet_vol::Result;
@@ -89,12 +92,25 @@ fn start_log(verbose: u8) {
     }
 }
 
-fn main() -> ExitCode {
-    match run(Cli::parse()) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            output::error(&error);
-            Exit::from(&error).into()
-        }
+/// Runs the program and returns its exit code; once per process, since it takes Ctrl-C and the log over.
+///
+/// `arguments` begin with the name of the program, as those of the operating system do.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if version::is_asked(&arguments) {
+        version::print();
+        return Exit::Done as u8;
     }
+    let exit = match Cli::try_parse_from(arguments) {
+        Ok(cli) => run(cli),
+        Err(refusal) => {
+            // There is nobody left to tell when the terminal is gone.
+            let _ = refusal.print();
+            return if refusal.use_stderr() { Exit::Usage } else { Exit::Done } as u8;
+        }
+    };
+    exit.unwrap_or_else(|error| {
+        output::error(&error);
+        Exit::from(&error)
+    }) as u8
 }
