@@ -154,7 +154,7 @@ fn even_grid(positions: &[Vec<Placed<'_>>]) -> Option<Even> {
 }
 
 /// The affine in RAS+ from directions and positions in LPS+: the only place where the two meet.
-fn ras_affine(origin: &Plane, step: Vector) -> Result<Affine, String> {
+pub(super) fn ras_affine(origin: &Plane, step: Vector) -> Result<Affine, String> {
     let ras = |v: Vector| [-v[0], -v[1], v[2]];
     let [between_rows, between_columns] = origin.spacing;
     let columns = [ras(scale(origin.row, between_columns)), ras(scale(origin.column, between_rows)), ras(step)];
