@@ -22,7 +22,7 @@ from run import HERE, ROOT, Failed, Measurement, Row, cold, environment, inner, 
 
 MIB = 2**20
 SPEC, MODEL = (ROOT / "src/model/weights" / name for name in ("brain-mri.toml", "brain-mri.onnx"))
-PACKAGES = ["numpy", "scipy", "nibabel", "indexed_gzip", "SimpleITK", "connected-components-3d", "fill-voids"]
+PACKAGES = ["numpy", "scipy", "nibabel", "indexed_gzip", "SimpleITK", "highdicom", "connected-components-3d", "fill-voids"]
 PACKAGES += ["surface-distance", "MedPy", "onnxruntime", "openvino", "torch", "monai"]
 SECTIONS = ["files", "dicom", "resampling", "labels", "components", "whole", "networks"]
 ENGINES = ("embedded", "onnxruntime", "openvino")
@@ -75,6 +75,7 @@ class Suite:
         yield self.against("read 256^3 int16 .nii.gz as f32", "read", readers, inflate)
         yield self.against("read 256^3 labels .nii.gz", "read-labels", readers)
         yield self.against("write 256^3 labels .nii.gz", "write-labels", ["nibabel", "SimpleITK"], deflate, sizes)
+        yield self.against("write 32 labels 256^3 as DICOM SEG", "write-seg", ["highdicom"], None, sizes)
 
     def dicom(self):
         """Series of 390 slices to memory (dcm2niix: to a file), whole `convert`s, and looking through 10,000 files."""
