@@ -5,7 +5,7 @@ VENV := target/venv
 OUT ?= target/demo
 UNET_VOL := target/release/unet-vol
 
-.PHONY: demo test test-all test-python wheel check bench venv
+.PHONY: demo test test-all test-python wheel check miri bench venv
 
 demo:
 	$(CARGO) build --release --locked
@@ -53,6 +53,11 @@ check:
 	$(CARGO) deny --manifest-path python/Cargo.toml --config python/deny.toml check bans licenses sources
 	for feature in cli dicom embedded onnxruntime openvino; do \
 	  $(CARGO) check --locked --no-default-features --features $$feature || exit 1; done
+
+# The engine's kernels under Miri, which is part of the nightly toolchain.
+miri:
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows" $(CARGO) +nightly miri test --locked --lib \
+	  --no-default-features --features embedded inference::embedded::tests::small
 
 bench: venv
 	$(CARGO) build --release --locked --benches --bins

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::inputs::stem;
-use super::privacy::Names;
 #[cfg(feature = "dicom")]
 use crate::formats::dicom::SeriesSummary;
 use crate::fs;
@@ -29,14 +28,6 @@ pub(super) struct BidsName {
 }
 
 impl BidsName {
-    /// Keeps names out; what a label may not hold is dropped after that.
-    pub(super) fn hide(&mut self, names: &Names) {
-        let entities = self.entities.iter_mut().map(|(_, value)| value);
-        for value in entities.chain([&mut self.subject, &mut self.suffix]) {
-            *value = plain(&names.hide(value));
-        }
-    }
-
     /// By the entities of the file's name; a file named otherwise is a subject of its own.
     pub(super) fn of_file(relative: &Path) -> Self {
         let name = stem(relative).to_string_lossy().into_owned();
@@ -66,9 +57,9 @@ impl BidsName {
 
     /// A subject by the hash of the study's UID, an acquisition by the description; nothing of the patient.
     #[cfg(feature = "dicom")]
-    pub(super) fn of_series(row: &SeriesSummary) -> Self {
+    pub(super) fn of_series(row: &SeriesSummary, description: &str) -> Self {
         let study = if row.study_uid.is_empty() { &row.series_uid } else { &row.study_uid };
-        let description: String = plain(&row.description).chars().take(LONGEST).collect();
+        let description: String = plain(description).chars().take(LONGEST).collect();
         let acquisition = (!description.is_empty()).then_some(("acq", description));
         let run = row.series_number.filter(|&number| number >= 0).map(|number| ("run", number.to_string()));
         Self {

@@ -103,8 +103,17 @@ impl Case {
         self.name = names.hide(&self.name);
         self.reason = names.hide(&self.reason);
         self.input = PathBuf::from(names.hide(&slashed(&self.input)));
-        self.bids.hide(names);
         self.names = names.clone();
+    }
+
+    /// Names the case for a BIDS derivative, after names of patients were hidden.
+    pub(super) fn name_for_bids(&mut self) {
+        self.bids = match &self.origin {
+            Origin::Nifti(_) => BidsName::of_file(&self.input),
+            #[cfg(feature = "dicom")]
+            Origin::Dicom(_, rows) => BidsName::of_series(&rows[0], &self.without_names(&rows[0].description)),
+            Origin::Nothing(_) => return,
+        };
     }
 
     fn nothing(&self) -> Error {

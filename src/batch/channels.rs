@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use regex_lite::Regex;
 
-use super::bids::BidsName;
 use super::case::{Case, Origin, joined, slashed};
 use super::inputs::stem;
 use super::ledger::Status;
@@ -15,6 +14,9 @@ use crate::error::{Error, Result};
 #[cfg(feature = "dicom")]
 use crate::formats::dicom::SeriesSummary;
 use crate::model::ModelSpec;
+
+/// A file relative to the folder of the batch, and as it is opened.
+type File = (PathBuf, PathBuf);
 
 /// The channels of a model and how inputs are known for them.
 #[derive(Debug)]
@@ -65,13 +67,13 @@ impl Channels {
         self.names.iter().enumerate().find_map(is)
     }
 
-    /// A case for each study; files are given relative to the folder of the batch and as they are opened.
-    pub(super) fn cases(&self, files: Vec<(PathBuf, PathBuf)>) -> Vec<Case> {
+    /// A case for each study.
+    pub(super) fn cases(&self, files: Vec<File>) -> Vec<Case> {
         if self.is_one() {
             return files.into_iter().map(|(relative, path)| of_files(relative, String::new(), vec![path])).collect();
         }
         let mut cases = Vec::new();
-        let mut studies: BTreeMap<(PathBuf, String), Vec<Vec<(PathBuf, PathBuf)>>> = BTreeMap::new();
+        let mut studies: BTreeMap<(PathBuf, String), Vec<Vec<File>>> = BTreeMap::new();
         for (relative, path) in files {
             let folder = relative.parent().map(PathBuf::from).unwrap_or_default();
             match self.of_stem(&stem(&relative).to_string_lossy()) {
@@ -97,7 +99,7 @@ impl Channels {
         cases
     }
 
-    fn of_channels(&self, name: String, mut found: Vec<Vec<(PathBuf, PathBuf)>>) -> Case {
+    fn of_channels(&self, name: String, mut found: Vec<Vec<File>>) -> Case {
         let count = |wanted: fn(usize) -> bool| {
             let names = self.names.iter().zip(&found).filter(|(_, files)| wanted(files.len()));
             names.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
@@ -153,9 +155,8 @@ impl Channels {
 
 fn of_files(relative: PathBuf, reason: String, paths: Vec<PathBuf>) -> Case {
     let name = joined(relative.parent(), &stem(&relative).to_string_lossy());
-    let bids = BidsName::of_file(&relative);
     let identity = slashed(&relative);
-    Case { bids, identity, ..Case::new(name, relative, reason, Origin::Nifti(paths)) }
+    Case { identity, ..Case::new(name, relative, reason, Origin::Nifti(paths)) }
 }
 
 /// A regular expression of the user's.

@@ -10,7 +10,7 @@ use crate::formats::{self, DataType, LabelStudy, OnGap, Opened, Probe, ReadOptio
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, GridRule, Orientation};
 use crate::report::Certificate;
-use crate::resample::{Border, Method, ResampleOptions, resample};
+use crate::resample::{Method, ResampleOptions, resample, straightened};
 use crate::volume::{LabelMap, Volume};
 
 /// What [`convert`] changes.
@@ -231,13 +231,6 @@ fn natural_type<T: Sample>(probe: &Probe, volumes: &[Volume<T>]) -> DataType {
         values.fold((f64::MAX, f64::MIN), |(low, high), value| (f64::min(low, value), f64::max(high, value)));
     let fits = |kind: &DataType| kind.integer_range().is_some_and(|(from, to)| from <= low && high <= to);
     [stored, DataType::Int16, DataType::UInt16, DataType::Int32].into_iter().find(fits).unwrap_or(DataType::Float32)
-}
-
-fn straightened(volume: &Volume) -> Result<Volume> {
-    let lowest = volume.data().iter().copied().fold(f32::INFINITY, f32::min);
-    let border = Border::FieldOfView(if lowest.is_finite() { lowest } else { 0.0 });
-    let options = ResampleOptions::new(Method::Linear).with_border(border);
-    resample(volume, &volume.grid().straightened()?, &options)
 }
 
 fn oriented<T: Copy + Default + Send + Sync>(volume: Volume<T>, orientation: Option<Orientation>) -> Volume<T> {

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use regex_lite::Regex;
 
 use super::bids;
-#[cfg(feature = "dicom")]
-use super::bids::BidsName;
 use super::case::{Case, Origin, joined, slashed};
 use super::channels::{Channels, expression};
 use super::ledger::Status;
@@ -75,7 +73,7 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         let name = joined(relative.parent(), &relative.file_name()?.to_string_lossy());
         filter.selects(&name).then(|| Case::new(name, relative, reason, Origin::Nothing(Status::Failed)))
     };
-    cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, error.message())));
+    cases.extend(walk.errors.iter().filter_map(|error| failure(error.path()?, &why(error))));
     #[cfg(not(feature = "dicom"))]
     let names = Names::default();
     #[cfg(feature = "dicom")]
@@ -92,6 +90,7 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
     if !options.with_phi {
         cases.iter_mut().for_each(|case| case.hide(&names));
     }
+    cases.iter_mut().for_each(Case::name_for_bids);
     name_apart(&mut cases);
     let images = cases.iter_mut().filter(|case| case.outcome().is_none());
     bids::name_apart(&mut images.map(|case| (&mut case.bids, case.name.clone())).collect::<Vec<_>>());
@@ -111,7 +110,7 @@ fn series_cases(
         let folder = inside(&row.folder)?;
         let identity = format!("{} {} {:?}", row.study_uid, row.series_uid, row.shape);
         let case = Case::new(joined(Some(&folder), file), folder, reason, origin);
-        Some(Case { identity, bids: BidsName::of_series(row), ..case })
+        Some(Case { identity, ..case })
     };
     let chosen = |rows: Vec<SeriesSummary>, reason| {
         let (first, file) = (rows[0].clone(), series::file_name(&rows[0]));
@@ -145,6 +144,12 @@ fn series_cases(
         }
     }
     cases
+}
+
+/// What is wrong with a file and what the system says to it, without the path.
+fn why(error: &Error) -> String {
+    let cause = std::error::Error::source(error);
+    error.message().to_owned() + &cause.map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
 /// Which cases are wanted.

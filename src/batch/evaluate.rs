@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Warning};
 use crate::evaluate::{EvaluateOptions, Report, Scores, evaluate};
 use crate::formats::{self, Format, ReadOptions};
 use crate::fs;
-use crate::volume::{LabelMap, LabelTable};
+use crate::volume::{LabelMap, LabelTable, Volume};
 
 /// One case of a folder.
 #[derive(Debug, Clone, Serialize)]
@@ -44,6 +44,9 @@ pub fn evaluate_files(
     let (mut predicted, mut expected) = (predicted.labels, expected.labels);
     if is_dicom {
         warnings.extend(match_names(&mut predicted, &expected.table)?);
+        if let Some((a, b)) = on_one_grid(&predicted.ids, &expected.ids)? {
+            (predicted.ids, expected.ids) = (a, b);
+        }
     }
     // Names come from whichever file has them.
     if expected.table.labels().is_empty() {
@@ -80,6 +83,49 @@ fn match_names(labels: &mut LabelMap, to: &LabelTable) -> Result<Option<Warning>
     labels.table = LabelTable::new(table)?;
     let message = "both sides number their labels differently: they are matched by name";
     Ok(Some(Warning::new("matched-by-name", message)))
+}
+
+/// Two label volumes on the smallest grid that holds both, as segmentations leave out slices without labels; `None` when
+/// their voxels do not coincide, apart from the order and direction of axes.
+fn on_one_grid(a: &Volume<u16>, b: &Volume<u16>) -> Result<Option<(Volume<u16>, Volume<u16>)>> {
+    let a = a.reoriented(b.grid().orientation());
+    let map = a.grid().index_map_to(b.grid()).rows();
+    let (first, second) = (a.grid().shape(), b.grid().shape());
+    let is_near = |axis: usize| map[axis][3].abs() < 65_536.0;
+    if !(0..3).all(is_near) {
+        return Ok(None);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+    let offset = [0, 1, 2].map(|axis| map[axis][3].round() as i64);
+    let size = |n: usize| i64::try_from(n).unwrap_or(i64::from(i32::MAX));
+    let low = offset.map(|at| at.min(0));
+    let high = [0, 1, 2].map(|axis| (offset[axis] + size(first[axis])).max(size(second[axis])));
+    let shape = [0, 1, 2].map(|axis| usize::try_from(high[axis] - low[axis]).unwrap_or(usize::MAX));
+    if (0..3).any(|axis| shape[axis] > first[axis] + second[axis]) {
+        return Ok(None);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "numbers of voxels are far below 2^53")]
+    let start = |from: [i64; 3]| from.map(|at| at as f64);
+    let grid = b.grid().window(start(low), shape)?;
+    let same = a.grid().window(start([0, 1, 2].map(|axis| low[axis] - offset[axis])), shape)?;
+    if !grid.matches(&same) {
+        return Ok(None);
+    }
+    let place = |volume: &Volume<u16>, at: [i64; 3]| {
+        let at = at.map(|at| usize::try_from(at).unwrap_or(0));
+        let mut out = Volume::zeros(grid)?;
+        let [width, height, _] = shape;
+        let [columns, rows, _] = volume.grid().shape();
+        let lines = volume.data().chunks(columns).enumerate();
+        for (n, line) in lines {
+            let (j, k) = (n % rows + at[1], n / rows + at[2]);
+            let from = (k * height + j) * width + at[0];
+            out.data_mut()[from..from + columns].copy_from_slice(line);
+        }
+        Ok::<_, Error>(out)
+    };
+    let from = |offset: [i64; 3]| [0, 1, 2].map(|axis| offset[axis] - low[axis]);
+    Ok(Some((place(&a, from(offset))?, place(b, from([0; 3]))?)))
 }
 
 /// Scores of every file that two folders share by name; the others are warnings.

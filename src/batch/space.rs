@@ -9,8 +9,8 @@ use super::options::BatchOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fs;
 
-/// Voxels of a label volume to a compressed byte: heads with 32 structures have some 40.
-const VOXELS_PER_BYTE: u64 = 32;
+/// Voxels of a label volume to a compressed byte: heads with 32 structures have 18 and more.
+const VOXELS_PER_BYTE: u64 = 16;
 /// Bytes of a picture, and of tables, side-car and ledger line together.
 const PICTURE: u64 = 512 << 10;
 const TEXTS: u64 = 32 << 10;

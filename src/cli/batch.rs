@@ -68,6 +68,10 @@ pub(crate) struct Arguments {
     #[arg(long = "channel", value_name = "REGEX", help_heading = "Input")]
     channels: Vec<String>,
 
+    /// Volume of files that hold several, counted from 0.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    volume: Option<usize>,
+
     /// Resample channels that lie on another grid onto the first one's.
     #[arg(long, help_heading = "Input")]
     match_grid: bool,
@@ -209,6 +213,7 @@ impl Arguments {
         }
         options.statistics = self.stats;
         options.preview = self.preview;
+        options.study.volume = self.volume;
         options.study.match_grid = self.match_grid;
         options.study.assume_orientation = self.assume_orientation;
         options

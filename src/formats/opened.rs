@@ -129,7 +129,7 @@ impl Opened {
             #[cfg(feature = "dicom")]
             Kind::Dicom(triage, row) => triage.probe_row(row),
             #[cfg(feature = "dicom")]
-            Kind::Labels(triage) => Err(no_image(triage)),
+            Kind::Labels(triage) => triage.probe_labels()?.ok_or_else(|| no_image(triage)),
         }
     }
 

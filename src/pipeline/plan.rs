@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Pipeline;
 use super::mirror::other_side;
-use super::working::working_grid;
+use super::working::{is_straightened, working_grid};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
 use crate::inference::Predictor;
@@ -194,7 +194,9 @@ impl Plan {
         let study = program + floats(source.voxels() * channels);
         let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
         // A channel with values that are not finite is copied; the box that is fed is one more copy.
-        let resampled = floats(source.voxels()) + resample_bytes(source, working, &spec.resample);
+        let straight = if is_straightened(spec, source) { source.straightened()? } else { *source };
+        let copies = source.voxels() + if straight == *source { 0 } else { straight.voxels() };
+        let resampled = floats(copies) + resample_bytes(&straight, working, &spec.resample);
         let cropped = if spec.input.crop.is_some() { fed } else { 0 };
         let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
         let shape = layout.input_shape(layout.batch().min(layout.len()), channels);

@@ -6,7 +6,7 @@ use crate::error::{Result, Warning};
 use crate::geometry::{Field, Grid, Region};
 use crate::intensity::{NonFinitePolicy, replace_non_finite};
 use crate::model::ModelSpec;
-use crate::resample::resample;
+use crate::resample::{resample, straightened};
 use crate::volume::Volume;
 
 /// The grid that `spec` asks for over a source, in the axis order whose memory is the tensor's.
@@ -22,9 +22,7 @@ pub(super) fn working_grid(spec: &ModelSpec, source: &Grid) -> Result<Grid> {
     if let (true, Some(shape), Some(spacing)) = (grid.world_aligned, shape, spacing) {
         return source.conformed(shape, spacing, target);
     }
-    // Networks expect perpendicular axes.
-    let straight =
-        if source.is_sheared() && (shape.is_some() || spacing.is_some()) { source.straightened()? } else { *source };
+    let straight = if is_straightened(spec, source) { source.straightened()? } else { *source };
     let oriented = straight.mapped(native.to(target));
     match (shape, spacing) {
         (Some(shape), Some(spacing)) => oriented.laid(spacing, shape, grid.rule),
@@ -38,6 +36,13 @@ pub(super) fn working_grid(spec: &ModelSpec, source: &Grid) -> Result<Grid> {
     }
 }
 
+/// True where a sheared study is straightened before it is brought to the grid of a model that has its own: networks
+/// expect perpendicular axes, and filters along them want them too.
+pub(super) fn is_straightened(spec: &ModelSpec, source: &Grid) -> bool {
+    let grid = &spec.grid;
+    source.is_sheared() && !grid.world_aligned && (grid.shape.is_some() || grid.spacing_mm.is_some())
+}
+
 /// The channels on the working grid, normalized and cropped to the box that is fed; `None` where the box is empty.
 pub(super) fn prepare(
     spec: &ModelSpec,
@@ -49,7 +54,10 @@ pub(super) fn prepare(
     let mut fed = Vec::with_capacity(channels.len());
     for (channel, description) in channels.iter().zip(&spec.input.channels) {
         let normalization = description.normalize.as_ref().unwrap_or(&spec.input.normalize);
-        let finite = finite(channel, normalization.non_finite, warnings)?;
+        let mut finite = finite(channel, normalization.non_finite, warnings)?;
+        if is_straightened(spec, channel.grid()) {
+            finite = Cow::Owned(straightened(&finite)?);
+        }
         let mut volume = resample(&finite, working, &spec.resample)?;
         let report = normalization.apply_to(&mut volume, Some(&field))?;
         warnings.extend(report.warnings());

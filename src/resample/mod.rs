@@ -65,6 +65,17 @@ pub fn resample(source: &Volume<f32>, target: &Grid, options: &ResampleOptions) 
     Volume::new(*target, out)
 }
 
+/// A sheared volume on [`Grid::straightened`]: each slice of a tilted stack is interpolated linearly in its own plane.
+/// Beyond the slices stands the smallest value of the volume.
+///
+/// # Errors
+/// [`crate::ErrorKind::Limit`] when the memory cannot be had.
+pub fn straightened(volume: &Volume<f32>) -> Result<Volume<f32>> {
+    let (lowest, _) = range(volume.data());
+    let border = Border::FieldOfView(if lowest.is_finite() { lowest } else { 0.0 });
+    resample(volume, &volume.grid().straightened()?, &ResampleOptions::new(Method::Linear).with_border(border))
+}
+
 /// Bytes that [`resample`] holds at its peak beside the source, the result included; a few planes per thread are not.
 #[must_use]
 pub fn resample_bytes(source: &Grid, target: &Grid, options: &ResampleOptions) -> u64 {

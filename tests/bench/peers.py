@@ -97,6 +97,31 @@ def itk_files(a):
     return lambda: sitk.WriteImage(labels, a.written, useCompression=True)
 
 
+@of("highdicom", "write-seg")
+def highdicom_segmentation(a):
+    import highdicom as hd
+    import nibabel
+    import pydicom
+
+    images = [pydicom.dcmread(path) for path in sorted((a.folder / "series").iterdir())]
+    labels = np.asarray(nibabel.load(a.folder / "labels.nii.gz").dataobj).T
+    ids, labels = np.unique(labels, return_inverse=True)
+    labels = labels.reshape((SIDE,) * 3).astype(np.uint8)
+    term = pydicom.sr.codedict.codes.SCT.AnatomicalStructure
+    algorithm = hd.AlgorithmIdentificationSequence("made", pydicom.sr.codedict.codes.DCM.ArtificialIntelligence, "1")
+    describe = lambda n: hd.seg.SegmentDescription(n, f"label {ids[n]}", term, term, "AUTOMATIC", algorithm)
+    segments = [describe(n) for n in range(1, len(ids))]
+    a.written = a.folder / "highdicom_seg.dcm"
+
+    def work():
+        identity = {"series_number": 2, "instance_number": 1, "manufacturer": "made", "device_serial_number": "1"}
+        identity |= {"manufacturer_model_name": "made", "software_versions": "1"}
+        uids = {"series_instance_uid": hd.UID(), "sop_instance_uid": hd.UID()}
+        hd.seg.Segmentation(images, labels, "BINARY", segments, **uids, **identity).save_as(a.written)
+
+    return work
+
+
 # Resampling
 
 
@@ -265,7 +290,7 @@ def main():
     record = {"wall": min(r[0] for r in runs), "cpu": min(r[1] for r in runs)}
     if isinstance(out, dict):
         record |= out
-    elif a.stage == "write-labels":
+    elif a.stage.startswith("write-"):
         record["bytes"] = a.written.stat().st_size
     elif a.ours:
         record["apart"] = apart(out, a.ours)

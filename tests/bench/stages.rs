@@ -35,6 +35,7 @@ use unet_vol::model::Model;
 use unet_vol::pipeline::{Pipeline, Stage};
 use unet_vol::report::Manifest;
 use unet_vol::resample::{Border, Method, Outside, ResampleOptions, resample};
+use unet_vol::volume::LabelMap;
 use unet_vol::{Affine, Grid, Overwrite, Result, Volume};
 
 /// Rows of the oblique map from target to source voxels; `peers.py` has the same.
@@ -123,10 +124,16 @@ impl Bench {
         let (t1, labels) = (self.path("t1.nii.gz"), self.path("labels.nii.gz"));
         match stage {
             "read" => self.voxels(|v: &f32| v.to_le_bytes(), || Ok(formats::read(&t1, &read)?.volume)),
+            "read-plain" | "read-lossless" => {
+                let series = self.path(&stage.replace("read-", "dicom/"));
+                self.voxels(|v: &f32| v.to_le_bytes(), || Ok(formats::read(&series, &read)?.volume))
+            }
             "read-labels" => {
                 self.voxels(|v: &u16| v.to_le_bytes(), || Ok(formats::read_labels(&labels, &read)?.labels.ids))
             }
             "write-labels" => self.write(&labels),
+            #[cfg(feature = "dicom")]
+            "write-seg" => self.write_segmentation(&labels),
             "linear" => onto(half_pixel(), ResampleOptions::new(Method::Linear)),
             "oblique" => onto(oblique(), ResampleOptions::new(Method::Linear)),
             "cubic" => onto(half_pixel(), ResampleOptions::new(Method::Cubic).with_border(Border::Mirror)),
@@ -144,6 +151,23 @@ impl Bench {
         let path = self.path("ours_labels.nii.gz");
         let write = || formats::write_labels(&path, &study.labels, &study.source, Overwrite::Replace);
         let (seconds, done) = measure(write);
+        done.unwrap();
+        json!({ "wall": seconds.wall, "cpu": seconds.processor, "bytes": std::fs::metadata(&path).unwrap().len() })
+    }
+
+    /// The labels as a binary DICOM segmentation of the series that `inputs.py` made of the head.
+    #[cfg(feature = "dicom")]
+    fn write_segmentation(&self, labels: &Path) -> Value {
+        use unet_vol::formats::dicom::{SegmentationOptions, write_segmentation};
+        let study = formats::read_labels(labels, &ReadOptions::new()).unwrap();
+        let series = formats::read(self.path("series"), &ReadOptions::new()).unwrap();
+        let grid = *series.volume.grid();
+        let ids = study.labels.ids.reoriented(grid.orientation()).with_grid(grid).unwrap();
+        let labels = LabelMap::new(ids, study.labels.table);
+        let path = self.path("ours_seg.dcm");
+        let mut options = SegmentationOptions::default();
+        options.overwrite = Overwrite::Replace;
+        let (seconds, done) = measure(|| write_segmentation(&path, &labels, &series.source, &options));
         done.unwrap();
         json!({ "wall": seconds.wall, "cpu": seconds.processor, "bytes": std::fs::metadata(&path).unwrap().len() })
     }

@@ -22,7 +22,7 @@ from run import HERE, ROOT, Failed, Measurement, Row, cold, environment, inner, 
 
 MIB = 2**20
 SPEC, MODEL = (ROOT / "src/model/weights" / name for name in ("brain-mri.toml", "brain-mri.onnx"))
-PACKAGES = ["numpy", "scipy", "nibabel", "indexed_gzip", "SimpleITK", "connected-components-3d", "fill-voids"]
+PACKAGES = ["numpy", "scipy", "nibabel", "indexed_gzip", "SimpleITK", "highdicom", "connected-components-3d", "fill-voids"]
 PACKAGES += ["surface-distance", "MedPy", "onnxruntime", "openvino", "torch", "monai"]
 SECTIONS = ["files", "dicom", "resampling", "labels", "components", "whole", "networks"]
 ENGINES = ("embedded", "onnxruntime", "openvino")
@@ -75,9 +75,10 @@ class Suite:
         yield self.against("read 256^3 int16 .nii.gz as f32", "read", readers, inflate)
         yield self.against("read 256^3 labels .nii.gz", "read-labels", readers)
         yield self.against("write 256^3 labels .nii.gz", "write-labels", ["nibabel", "SimpleITK"], deflate, sizes)
+        yield self.against("write 32 labels 256^3 as DICOM SEG", "write-seg", ["highdicom"], None, sizes)
 
     def dicom(self):
-        """Series of 390 slices to an uncompressed file (SimpleITK: to memory), and looking through 10,000 files."""
+        """Series of 390 slices to memory (dcm2niix: to a file), whole `convert`s, and looking through 10,000 files."""
         series = networks.SHARED / "data/dicom/series/mr_t1_ge_head_jpll"
         if not series.exists():
             print("left out: the series is not there")
@@ -91,7 +92,9 @@ class Suite:
             ours = [program, "convert", data, "-o", out, "--overwrite", "--quiet"]
             theirs = [dcm2niix, "-b", "n", "-z", "n", "-w", "1", "-f", f"{name}_dcm2niix", "-o", folder, data]
             peers = {"dcm2niix": lambda c=theirs: cold(c, self.threads), "SimpleITK": peer("read", "SimpleITK", data)}
-            yield Row(f"read 390 slices, {title}", lambda c=ours: cold(c, self.threads), peers, note=lambda row: "")
+            yield Row(f"read 390 slices, {title}", self.stage(f"read-{name}"), peers, note=lambda row: "")
+            peers = {"dcm2niix": peers["dcm2niix"]}
+            yield Row(f"convert 390 slices, {title}", lambda c=ours: cold(c, self.threads), peers, note=lambda row: "")
         tree = folder / "tree"
         ours = lambda: cold([program, "info", tree, "--quiet"], self.threads)
         yield Row("triage of 10,000 files", ours, {"pydicom": peer("triage", "pydicom", tree)}, note=lambda row: "")

@@ -168,6 +168,7 @@ mod dicom {
             assert!(!is_told_by(name, bytes), "{name}");
         }
         assert!(files.contains_key("anon^anon 1958/4_T1_of_anon_seg.nii.gz"), "{:?}", files.keys());
+        assert!(files.keys().any(|name| name.contains("_acq-T1ofanon_run-4_")), "{:?}", files.keys());
         let (out, _) = place.run(&["--dry-run"], 0);
         assert!(!told(&out), "{out}");
         assert!(told(&place.run(&["--with-phi", "--overwrite"], 7).0));

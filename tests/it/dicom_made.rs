@@ -72,6 +72,7 @@ fn uneven_steps_are_refused_with_numbers_and_names() {
     // The values are linear along k, so the interpolated slice is the missing one.
     check_series(&study);
     assert_eq!(study.warnings.last().unwrap().code, "resampled-slices");
+    assert!(study.warnings.last().unwrap().message.contains("(k = 2)"), "{:?}", study.warnings);
     let SourceKind::Dicom(source) = &study.source.kind else { panic!("no DICOM source") };
     assert_eq!(source.places, Some(vec![0.0, 1.0, 3.0, 4.0]));
     assert_eq!(source.slices.len(), 4);

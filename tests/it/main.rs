@@ -16,6 +16,8 @@ mod dicom;
 #[cfg(feature = "dicom")]
 mod dicom_made;
 #[cfg(feature = "dicom")]
+mod dicom_seg;
+#[cfg(feature = "dicom")]
 mod dicom_structures;
 #[cfg(feature = "dicom")]
 mod dicom_writer;

@@ -8,8 +8,11 @@ use unet_vol::batch;
 use unet_vol::error::ErrorKind;
 use unet_vol::formats::{self, DataType, Format, ReadOptions};
 use unet_vol::geometry::Grid;
+use unet_vol::pipeline::Pipeline;
 use unet_vol::volume::{LabelMap, LabelTable, Source, SourceKind};
 use unet_vol::{Overwrite, Volume};
+
+use crate::networks::{Network, spec};
 
 const SHAPE: [usize; 3] = [5, 4, 3];
 
@@ -138,4 +141,28 @@ fn labels_come_back_from_pictures_as_they_went() {
     let error = batch::write_labels(&path, &labels, &source, None, Overwrite::Refuse).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Usage);
     assert!(!path.exists());
+}
+
+/// A 2-D network that calls values above 500 its class.
+#[test]
+fn a_model_of_two_dimensions_runs_on_a_picture_and_writes_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("xray.png");
+    let bytes: Vec<u8> = (0..20_u16).flat_map(|n| (n * 60).to_be_bytes()).collect();
+    png(&input, png::ColorType::Grayscale, png::BitDepth::Sixteen, &bytes);
+    let network = Network::new(2, 1, 2, |input, _, output| {
+        let (background, bright) = output.split_at_mut(input.len());
+        background.fill(500.0);
+        bright.copy_from_slice(input);
+    });
+    let spec = spec(2, "[tiling]\nmethod = 'slices'\n[tiling.plane]\nmethod = 'whole'\n");
+    let pipeline = Pipeline::predictor_builder(spec, Box::new(network)).build().unwrap();
+    let output = batch::default_output(&input);
+    let done = pipeline.run(&input).unwrap();
+    assert!(done.warnings().iter().any(|warning| warning.code == "no-spacing"));
+    done.save(&output).unwrap();
+    assert_eq!(output.file_name().unwrap(), "xray_seg.png");
+    let labels = formats::read_labels(&output, &ReadOptions::new()).unwrap().labels;
+    let wanted: Vec<u16> = (0..20).map(|n| if n * 60 > 500 { 10 } else { 0 }).collect();
+    assert_eq!(labels.ids.data(), wanted);
 }

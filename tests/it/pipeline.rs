@@ -280,6 +280,9 @@ fn a_tilted_study_is_refused_by_a_model_without_a_grid_of_its_own() {
     let outcome = run("[grid]\nspacing_mm = [1, 1, 1]").unwrap();
     assert_eq!(outcome.labels.grid(), &grid);
     assert_eq!(outcome.plan.working, [16, 19, 16]);
+    // Averaging along axes works too.
+    let averaged = run("[grid]\nspacing_mm = [2, 2, 2]\n[resample]\nmethod = 'area'").unwrap();
+    assert!(!averaged.labels.is_empty());
 }
 
 /// A model of `testdata/onnx/networks` in the embedded engine.

@@ -105,6 +105,13 @@ impl<'a> DataSet<'a> {
         }
     }
 
+    /// Binary whole numbers of two bytes (US); empty when absent.
+    pub(super) fn words(&self, tag: Tag) -> Vec<u16> {
+        let words =
+            |element: &Element<'_>| element.bytes.as_chunks().0.iter().map(|&b| element.encoding.u16(b)).collect();
+        self.get(tag).map_or_else(Vec::new, words)
+    }
+
     /// The items of a sequence; empty when absent.
     pub(super) fn items(&self, tag: Tag) -> Result<Vec<DataSet<'a>>, String> {
         let Some(element) = self.get(tag) else { return Ok(Vec::new()) };

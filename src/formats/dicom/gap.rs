@@ -37,6 +37,18 @@ pub(super) fn even(along: &[f64], first: Vector, last: Vector) -> Option<Even> {
     Some(Even { step: scale(subtract(last, first), 1.0 / count), places })
 }
 
+/// Slices of the even grid that are none of those at `places`.
+pub(super) fn interpolated(places: &[f64]) -> Vec<usize> {
+    let last = places.last().map_or(0.0, |last| last.round());
+    let is_between = |k: &usize| {
+        #[expect(clippy::cast_precision_loss, reason = "numbers of slices are far below 2^53")]
+        let k = *k as f64;
+        !places.iter().any(|place| (place - k).abs() <= AT_PLACE)
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+    (0..=last as usize).filter(is_between).collect()
+}
+
 /// Planes at `places` to planes at 0, 1, 2 and so on, linear between neighbours.
 ///
 /// # Errors
@@ -70,6 +82,7 @@ mod tests {
     fn a_missing_slice_is_the_mean_of_its_neighbours_and_others_stay() {
         let even = even(&[0.0, 5.0, 15.0, 20.0], [0.0; 3], [0.0, 0.0, 20.0]).unwrap();
         assert_eq!((even.step, even.places.as_slice()), ([0.0, 0.0, 5.0], &[0.0, 1.0, 3.0, 4.0][..]));
+        assert_eq!(interpolated(&even.places), [2]);
         let planes: [f32; 8] = [1.0, 2.0, 10.0, 20.0, 30.0, 50.0, 7.0, 8.0];
         let out = resample(&planes, &even.places, 5).unwrap();
         assert_eq!(out, [1.0, 2.0, 10.0, 20.0, 20.0, 35.0, 30.0, 50.0, 7.0, 8.0]);

@@ -43,6 +43,13 @@ pub(super) enum Content {
     Directory(Vec<PathBuf>),
 }
 
+impl Instance {
+    /// True for segments.
+    pub(super) fn is_segmentation(&self) -> bool {
+        SEGMENTATION.contains(&self.sop_class.as_str())
+    }
+}
+
 /// Reads the header of a file; `None` when it is not DICOM.
 ///
 /// # Errors
@@ -106,7 +113,8 @@ fn complete(file: &DicomFile, format: PixelFormat, len: Option<u32>, start: usiz
     Ok(())
 }
 
-fn is_segmentation(data_set: &DataSet<'_>) -> bool {
+/// True for segments.
+pub(super) fn is_segmentation(data_set: &DataSet<'_>) -> bool {
     data_set.string(tags::MODALITY) == "SEG" || SEGMENTATION.contains(&data_set.string(tags::SOP_CLASS).as_str())
 }
 

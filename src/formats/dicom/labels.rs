@@ -4,12 +4,14 @@ use std::path::Path;
 
 use super::instance::{Content, Instance};
 use super::scan::{self, Triage};
+use super::segmentation::Segmentation;
 use super::stack::Stack;
 use super::structures::StructureSet;
 use super::summary::{SeriesKind, SeriesSummary};
 use crate::error::{Error, Result, Warning};
 use crate::formats::{self, DataType, Format, LabelStudy, OnGap, Probe, ReadOptions};
 use crate::geometry::Grid;
+use crate::limits::Limits;
 use crate::volume::{Source, SourceKind};
 
 /// The images that contours were drawn on.
@@ -26,7 +28,7 @@ impl Images {
 }
 
 impl Triage {
-    /// Reads the labels of a structure set (RTSTRUCT), on the grid of the images that it was drawn on: those of
+    /// Reads the labels of a segmentation (SEG), or of a structure set (RTSTRUCT), on the grid of the images that it was drawn on: those of
     /// [`ReadOptions::images`], otherwise the ones in the same folder.
     ///
     /// # Errors
@@ -36,10 +38,26 @@ impl Triage {
         let row = self.label_row(options)?;
         match row.kind {
             SeriesKind::Structures => self.read_structures(self.object(row)?, options),
+            SeriesKind::Segmentation => {
+                Segmentation::open(&self.object(row)?.path, &options.limits)?.labels(&options.limits)
+            }
             _ => {
                 Err(Error::unsupported(format!("label maps are not read from {:?} objects", row.modality))
                     .at(&self.path))
             }
+        }
+    }
+
+    /// What the header of a segmentation says; `None` for an object whose labels have no grid of their own.
+    ///
+    /// # Errors
+    /// What the reader of segmentations refuses.
+    pub(crate) fn probe_labels(&self) -> Result<Option<Probe>> {
+        match self.series.iter().filter(|row| is_labels(row)).collect::<Vec<_>>().as_slice() {
+            [row] if row.kind == SeriesKind::Segmentation => {
+                Segmentation::open(&self.object(row)?.path, &Limits::default()).map(|found| Some(found.probe()))
+            }
+            _ => Ok(None),
         }
     }
 

@@ -60,6 +60,7 @@
 
 mod assemble;
 mod codecs;
+mod color;
 mod contours;
 mod data_set;
 mod decimal;
@@ -68,6 +69,7 @@ mod gap;
 mod instance;
 mod jpeg;
 mod labels;
+mod lattice;
 mod mosaic;
 mod multiframe;
 mod part10;
@@ -76,6 +78,8 @@ mod plane;
 mod radiograph;
 mod rle;
 mod scan;
+mod segment_frames;
+mod segmentation;
 mod select;
 mod series;
 mod stack;

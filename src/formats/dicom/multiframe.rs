@@ -72,6 +72,7 @@ fn plane(data_set: &DataSet<'_>, groups: &Groups<'_>, n: usize, instance: i64) -
         column,
         spacing: plane::spacing(&measures)?,
         thickness: measures.number(tags::SLICE_THICKNESS).unwrap_or_default().filter(|&mm| mm > 0.0),
+        between: measures.number(tags::SPACING_BETWEEN_SLICES).unwrap_or_default().filter(|&mm| mm > 0.0),
         rescale: plane::rescale(transformation.as_ref().unwrap_or(data_set))?,
         order: [i64::from(time), instance, plane::as_order(n)],
         kind: format!(

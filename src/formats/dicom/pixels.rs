@@ -46,16 +46,21 @@ pub(super) struct PixelFormat {
 impl PixelFormat {
     /// The format of grey samples; an error says why the samples are no intensities.
     pub(super) fn of(data_set: &DataSet<'_>) -> std::result::Result<Self, String> {
-        let unsigned = |tag, what: &str| data_set.unsigned(tag).ok_or_else(|| format!("{what} is missing"));
         let samples = data_set.unsigned(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         let photometric = data_set.string(tags::PHOTOMETRIC);
         if samples != 1 || photometric.starts_with("PALETTE") {
             return Err(format!("it is a color image ({samples} samples per pixel, {photometric:?}), not intensities"));
         }
+        Self::stored(data_set, &[8, 16, 32])
+    }
+
+    /// The format of single samples, whatever they stand for, of one of these numbers of bits.
+    pub(super) fn stored(data_set: &DataSet<'_>, widths: &[u32]) -> std::result::Result<Self, String> {
+        let unsigned = |tag, what: &str| data_set.unsigned(tag).ok_or_else(|| format!("{what} is missing"));
         let (rows, columns) = (unsigned(tags::ROWS, "Rows")?, unsigned(tags::COLUMNS, "Columns")?);
         let allocated = unsigned(tags::BITS_ALLOCATED, "BitsAllocated")?;
-        if ![8, 16, 32].contains(&allocated) {
-            return Err(format!("BitsAllocated is {allocated}; 8, 16 and 32 are read"));
+        if !widths.contains(&allocated) {
+            return Err(format!("BitsAllocated is {allocated}; {widths:?} are read"));
         }
         let bits_stored = data_set.unsigned(tags::BITS_STORED).unwrap_or(allocated);
         if bits_stored == 0 || bits_stored > allocated {
@@ -72,9 +77,10 @@ impl PixelFormat {
             None => 1,
             Some(text) => text.parse().map_err(|_| format!("NumberOfFrames is {text:?}, which is no number"))?,
         };
-        let low_is_bright = photometric == "MONOCHROME1";
+        let low_is_bright = data_set.string(tags::PHOTOMETRIC) == "MONOCHROME1";
         let signed = data_set.unsigned(tags::PIXEL_REPRESENTATION) == Some(1);
-        let format = Self { rows, columns, frames, width: allocated / 8, bits_stored, signed, low_is_bright };
+        let width = allocated.div_ceil(8);
+        let format = Self { rows, columns, frames, width, bits_stored, signed, low_is_bright };
         if format.bytes() == 0 || format.frame_bytes() > MAX_FRAME {
             return Err(format!("{columns} x {rows} samples in {frames} frames are promised"));
         }
@@ -141,11 +147,16 @@ impl<'a> Frames<'a> {
     }
 
     fn find(file: &'a DicomFile, limits: &Limits) -> Result<Self> {
+        let format = PixelFormat::of(&file.parse().data_set).map_err(Error::unsupported)?;
+        Self::in_format(file, format, limits)
+    }
+
+    /// The frames of a file whose samples are of this format, whatever its header says.
+    pub(super) fn in_format(file: &'a DicomFile, format: PixelFormat, limits: &Limits) -> Result<Self> {
         let parsed = file.parse();
         let Some(samples) = parsed.samples.filter(|samples| samples.tag == tags::PIXEL_DATA) else {
             return Err(missing(parsed.fault.map(|fault| fault.message(file.total())), parsed.samples.is_some()));
         };
-        let format = PixelFormat::of(&parsed.data_set).map_err(Error::unsupported)?;
         limits.bytes(format.bytes(), "the decoded samples")?;
         let big_endian = file.syntax.encoding.big_endian;
         let value = file.bytes().get(samples.start..).unwrap_or_default();

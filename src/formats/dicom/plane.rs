@@ -26,6 +26,8 @@ pub(super) struct Plane {
     /// mm between rows, between columns.
     pub(super) spacing: [f64; 2],
     pub(super) thickness: Option<f64>,
+    /// mm from slice to slice, as the file has it.
+    pub(super) between: Option<f64>,
     /// Slope and intercept.
     pub(super) rescale: (f64, f64),
     /// Sorts the planes of one position.
@@ -109,6 +111,7 @@ pub(super) fn classic(data_set: &DataSet<'_>) -> Result<Plane, String> {
         column,
         spacing: spacing(data_set)?,
         thickness: data_set.number(tags::SLICE_THICKNESS).unwrap_or_default().filter(|&mm| mm > 0.0),
+        between: data_set.number(tags::SPACING_BETWEEN_SLICES).unwrap_or_default().filter(|&mm| mm > 0.0),
         rescale: rescale(data_set)?,
         order: [tags::TEMPORAL_POSITION, tags::ACQUISITION_NUMBER, tags::INSTANCE_NUMBER]
             .map(|tag| data_set.integer(tag).unwrap_or(0)),

@@ -45,6 +45,7 @@ pub(super) fn plane(data_set: &DataSet<'_>, format: PixelFormat) -> Result<Plane
         row,
         column,
         spacing,
+        between: None,
         thickness: None,
         rescale: plane::rescale(data_set)?,
         order: [0, 0, data_set.integer(tags::INSTANCE_NUMBER).unwrap_or(0)],

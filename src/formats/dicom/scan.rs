@@ -132,6 +132,7 @@ fn follow(instances: &[Instance], seen: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBu
 fn why_not(instance: &Instance) -> String {
     match &instance.content {
         Content::Refused(reason) => reason.clone(),
+        _ if instance.is_segmentation() => "it holds labels: convert and evaluate read it".to_owned(),
         _ => format!("it holds no image (modality {:?})", instance.modality),
     }
 }

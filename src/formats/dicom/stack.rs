@@ -135,9 +135,17 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
     let Some((reason, places)) = gaps else {
         return Ok(Stack { slices, affine, tilt, duplicates, places: None, is_oriented, warnings });
     };
-    warnings.push(Warning::new("resampled-slices", format!("slices are interpolated: {reason}")));
+    let made = gap::interpolated(&places);
+    let message = format!("{reason}; {} slices of the even grid (k = {}) are interpolated", made.len(), listed(&made));
+    warnings.push(Warning::new("resampled-slices", message));
     let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), is_oriented, warnings };
     Err(Refusal { reason, resampled: Some(Box::new(resampled)) })
+}
+
+/// The first few of some numbers.
+fn listed(numbers: &[usize]) -> String {
+    let few: Vec<_> = numbers.iter().take(8).map(usize::to_string).collect();
+    format!("{}{}", few.join(", "), if numbers.len() > few.len() { ", ..." } else { "" })
 }
 
 fn even_grid(positions: &[Vec<Placed<'_>>]) -> Option<Even> {
@@ -146,7 +154,7 @@ fn even_grid(positions: &[Vec<Placed<'_>>]) -> Option<Even> {
 }
 
 /// The affine in RAS+ from directions and positions in LPS+: the only place where the two meet.
-fn ras_affine(origin: &Plane, step: Vector) -> Result<Affine, String> {
+pub(super) fn ras_affine(origin: &Plane, step: Vector) -> Result<Affine, String> {
     let ras = |v: Vector| [-v[0], -v[1], v[2]];
     let [between_rows, between_columns] = origin.spacing;
     let columns = [ras(scale(origin.row, between_columns)), ras(scale(origin.column, between_rows)), ras(step)];

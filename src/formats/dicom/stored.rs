@@ -5,9 +5,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::instance::Instance;
+use super::instance::{Instance, is_segmentation};
 use super::part10::DicomFile;
 use super::pixels::{Frames, PixelFormat, convert};
+use super::segment_frames::{SegmentFormat, SegmentFrames};
 use super::series::PlaneId;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -32,6 +33,9 @@ pub struct StoredSamples {
 pub fn read_stored(path: impl AsRef<Path>, limits: &Limits) -> Result<StoredSamples> {
     let path = path.as_ref();
     let header = DicomFile::open(path, limits)?.ok_or_else(|| Error::unsupported("this is no DICOM file").at(path))?;
+    if is_segmentation(&header.parse().data_set) {
+        return read_segments(path, &header, limits).map_err(|e| e.at(path));
+    }
     let format = PixelFormat::of(&header.parse().data_set).map_err(|message| Error::unsupported(message).at(path))?;
     let file = DicomFile::open_whole(path, format.bytes(), limits)?;
     let frames = Frames::of(&file, limits)?;
@@ -42,6 +46,23 @@ pub fn read_stored(path: impl AsRef<Path>, limits: &Limits) -> Result<StoredSamp
     let chunks = values.par_chunks_mut(format.samples()).enumerate();
     chunks.try_for_each(|(n, out)| decode(&frames, n, out)).map_err(|e| e.at(path))?;
     Ok(StoredSamples { shape: [format.columns as usize, format.rows as usize, count], values })
+}
+
+/// Samples of a segmentation, of one bit or whole bytes.
+fn read_segments(path: &Path, header: &DicomFile, limits: &Limits) -> Result<StoredSamples> {
+    let format = SegmentFormat::of(&header.parse().data_set).map_err(Error::unsupported)?;
+    let file = DicomFile::open_whole(path, format.bytes(), limits)?;
+    let source = SegmentFrames::of(&file, format, limits)?;
+    let (len, count) = (format.pixels.samples(), format.pixels.frames as usize);
+    limits.bytes(format.pixels.bytes().saturating_mul(8), "the stored samples")?;
+    let mut values = limits::zeroed(len.saturating_mul(count), "the stored samples")?;
+    values.par_chunks_mut(len).enumerate().try_for_each(|(n, out)| {
+        let mut frame = limits::zeroed(len, "a frame")?;
+        source.read(n, &mut frame)?;
+        out.iter_mut().zip(frame).for_each(|(out, value): (&mut i64, u16)| *out = value.into());
+        Ok::<_, Error>(())
+    })?;
+    Ok(StoredSamples { shape: [format.pixels.columns as usize, format.pixels.rows as usize, count], values })
 }
 
 fn decode(frames: &Frames<'_>, n: usize, out: &mut [i64]) -> Result<()> {

@@ -64,6 +64,20 @@ pub(super) const MODALITY_LUT: Tag = 0x0028_3000;
 pub(super) const PIXEL_MEASURES: Tag = 0x0028_9110;
 pub(super) const PIXEL_VALUE_TRANSFORMATION: Tag = 0x0028_9145;
 
+pub(super) const CODE_VALUE: Tag = 0x0008_0100;
+pub(super) const CODE_SCHEME: Tag = 0x0008_0102;
+pub(super) const CODE_MEANING: Tag = 0x0008_0104;
+pub(super) const SEGMENTATION_TYPE: Tag = 0x0062_0001;
+pub(super) const SEGMENTS: Tag = 0x0062_0002;
+pub(super) const SEGMENT_NUMBER: Tag = 0x0062_0004;
+pub(super) const SEGMENT_LABEL: Tag = 0x0062_0005;
+pub(super) const SEGMENT_DESCRIPTION: Tag = 0x0062_0006;
+pub(super) const SEGMENT_IDENTIFICATION: Tag = 0x0062_000a;
+pub(super) const REFERENCED_SEGMENT: Tag = 0x0062_000b;
+pub(super) const DISPLAY_CIELAB: Tag = 0x0062_000d;
+pub(super) const MAXIMUM_FRACTION: Tag = 0x0062_000e;
+pub(super) const PROPERTY_TYPE: Tag = 0x0062_000f;
+
 pub(super) const CSA_IMAGE_HEADER: Tag = 0x0029_1010;
 pub(super) const GRID_FRAME_OFFSETS: Tag = 0x3004_000c;
 pub(super) const STRUCTURE_SET_LABEL: Tag = 0x3006_0002;

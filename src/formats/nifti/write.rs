@@ -232,17 +232,20 @@ impl SlabWriter {
 /// Samples as bytes; integers are rounded to the nearest, halves to the even one.
 fn encode<T: Copy + Into<f64>>(samples: &[T], data_type: DataType, big_endian: bool, out: &mut Vec<u8>) -> Result<()> {
     let (low, high) = data_type.integer_range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+    let misfit = |&sample: &T| Some(sample.into()).filter(|&value| !fits(value, low, high, data_type));
+    if let Some(value) = samples.iter().find_map(misfit) {
+        return Err(out_of_range(value, data_type));
+    }
     macro_rules! run {
         ($kind:ty, $convert:expr) => {{
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
             let convert = |value: f64| $convert(value) as $kind;
-            for &sample in samples {
-                let value: f64 = sample.into();
-                if !fits(value, low, high, data_type) {
-                    return Err(out_of_range(value, data_type));
-                }
-                let value = convert(value);
-                out.extend_from_slice(&if big_endian { value.to_be_bytes() } else { value.to_le_bytes() });
+            let start = out.len();
+            out.resize(start + samples.len() * size_of::<$kind>(), 0);
+            let (slots, _) = out[start..].as_chunks_mut();
+            for (slot, &sample) in slots.iter_mut().zip(samples) {
+                let value = convert(sample.into());
+                *slot = if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
             }
         }};
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "small made-up numbers")]
+
 use proptest::prelude::*;
 
 use super::trace::Outlined;

@@ -160,6 +160,7 @@ pub(super) const CONTOUR_DATA: Attribute = Attribute(0x3006_0050, VR::DS);
 pub(super) const ROI_OBSERVATIONS: Attribute = Attribute(0x3006_0080, VR::SQ);
 pub(super) const OBSERVATION_NUMBER: Attribute = Attribute(0x3006_0082, VR::IS);
 pub(super) const REFERENCED_ROI_NUMBER: Attribute = Attribute(0x3006_0084, VR::IS);
+pub(super) const ROI_CODES: Attribute = Attribute(0x3006_0086, VR::SQ);
 pub(super) const ROI_INTERPRETED_TYPE: Attribute = Attribute(0x3006_00a4, VR::CS);
 pub(super) const ROI_INTERPRETER: Attribute = Attribute(0x3006_00a6, VR::PN);
 pub(super) const APPROVAL_STATUS: Attribute = Attribute(0x300e_0002, VR::CS);

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::attributes::*;
 use super::common::{self, Kind, NewSeries};
 use super::object::Object;
+use super::terms;
 use crate::error::{Error, Result};
 use crate::formats::CAPTURE;
 use crate::fs::{self, Overwrite};
@@ -49,6 +50,7 @@ pub fn write_captures(
         };
         let first = image(series.instance(1).without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE), legend)?;
         write(0, first.empty(PATIENT_ORIENTATION))?;
+        let purpose = terms::code("DCM", "121322", "Source image for image processing operation");
         let mut slices: Vec<(usize, &DicomSlice)> = common::slices(dicom).collect();
         slices.sort_by_key(|(k, slice)| (slice.number, *k));
         slices.into_par_iter().enumerate().try_for_each(|(n, (k, slice))| {
@@ -57,7 +59,7 @@ pub fn write_captures(
                 .text(IMAGE_ORIENTATION, &slice.orientation)
                 .text(PATIENT_ORIENTATION, letters(&slice.orientation))
                 .text(PIXEL_SPACING, &dicom.pixel_spacing)
-                .items(SOURCE_IMAGES, [common::image(slice)]);
+                .items(SOURCE_IMAGES, [common::image(slice).items(PURPOSE_OF_REFERENCE, [purpose.clone()])]);
             write(n + 1, object)
         })
     })

@@ -142,7 +142,6 @@ impl<'a> NewSeries<'a> {
     }
 
     /// Identifier of the frame of reference that positions are in.
-    #[allow(dead_code, reason = "for structures")]
     pub(super) fn frame_of_reference(&self) -> &str {
         &self.frame_of_reference
     }

@@ -3,7 +3,6 @@
 
 mod attributes;
 mod captures;
-mod color;
 mod common;
 mod frames;
 mod geometry;

@@ -5,13 +5,13 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::attributes::*;
-use super::color::cielab;
 use super::common::{self, Kind, NewSeries, Repertoire};
 use super::frames::{Frame, Frames};
 use super::object::Object;
 use super::uid::new_uid;
 use super::{geometry, pack, terms};
 use crate::error::{Error, Result};
+use crate::formats::dicom::color::cielab;
 use crate::fs::Overwrite;
 use crate::volume::{DicomSource, Label, LabelMap, Source};
 

@@ -10,6 +10,7 @@ use super::super::decimal::{decimal, decimals};
 use super::attributes::*;
 use super::common::{self, Kind, NewSeries};
 use super::object::{IMPLICIT_LITTLE_ENDIAN, Object};
+use super::terms;
 use crate::error::{Error, Result};
 use crate::fs::Overwrite;
 use crate::volume::{DicomSlice, DicomSource, LabelMap, Source};
@@ -59,8 +60,8 @@ pub fn write_structures(
         .text(STRUCTURE_SET_TIME, &series.now.time)
         .items(REFERENCED_FRAMES_OF_REFERENCE, [referenced_frame(dicom, series.frame_of_reference())])
         .items(STRUCTURES, rois.iter().map(|roi| roi.structure(&series, labels, title)))
-        .items(ROI_CONTOURS, rois.iter().map(|roi| roi.contours(labels)))
-        .items(ROI_OBSERVATIONS, rois.iter().map(Roi::observation))
+        .items(ROI_OBSERVATIONS, rois.iter().map(|roi| roi.observation(&series, labels)))
+        .items(ROI_CONTOURS, rois.into_iter().map(|roi| roi.contours(labels)))
         .text(APPROVAL_STATUS, "UNAPPROVED");
     // Contours may be longer than the 64 KiB that a text has in explicit little endian.
     object.write_as(IMPLICIT_LITTLE_ENDIAN, path, overwrite)
@@ -129,20 +130,27 @@ impl Roi {
     }
 
     /// An item of ROIContourSequence.
-    fn contours(&self, labels: &LabelMap) -> Object {
+    fn contours(self, labels: &LabelMap) -> Object {
         let rgb = labels.table.rgb(self.id).map(|value| value.to_string());
         let object =
             Object::default().text(ROI_DISPLAY_COLOR, rgb.join("\\")).text(REFERENCED_ROI_NUMBER, self.id.to_string());
-        if self.contours.is_empty() { object } else { object.items(CONTOURS, self.contours.iter().cloned()) }
+        if self.contours.is_empty() { object } else { object.items(CONTOURS, self.contours) }
     }
 
     /// An item of RTROIObservationsSequence.
-    fn observation(&self) -> Object {
-        Object::default()
+    fn observation(&self, series: &NewSeries<'_>, labels: &LabelMap) -> Object {
+        let object = Object::default()
             .text(OBSERVATION_NUMBER, self.id.to_string())
             .text(REFERENCED_ROI_NUMBER, self.id.to_string())
             .text(ROI_INTERPRETED_TYPE, "ORGAN")
-            .empty(ROI_INTERPRETER)
+            .empty(ROI_INTERPRETER);
+        match labels.table.get(self.id).and_then(|label| label.code.as_ref()) {
+            Some(term) => {
+                let [scheme, value] = [&term.scheme, &term.value].map(|text| series.repertoire.text(text, 16));
+                object.items(ROI_CODES, [terms::code(&scheme, &value, &series.repertoire.text(&term.meaning, 64))])
+            }
+            None => object,
+        }
     }
 }
 
