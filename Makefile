@@ -5,7 +5,7 @@ VENV := target/venv
 OUT ?= target/demo
 UNET_VOL := target/release/unet-vol
 
-.PHONY: demo test test-all check bench venv
+.PHONY: demo test test-all test-python wheel check miri bench venv
 
 demo:
 	$(CARGO) build --release --locked
@@ -25,6 +25,22 @@ test: venv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CARGO) test --locked
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/python tests/oracle/run.py
 
+# The Python package: built into the virtual environment, types checked, tests and examples run.
+test-python: $(VENV)/python-ready
+	cd python && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(VENV)/bin/maturin develop --locked --skip-install
+	cd python && $(CURDIR)/$(VENV)/bin/mypy --strict python
+	cd python && VIRTUAL_ENV=$(CURDIR)/$(VENV) PYTHONPATH=python $(CURDIR)/$(VENV)/bin/python -m pytest -q
+	PYTHONPATH=python/python $(VENV)/bin/python examples/python/run.py
+
+$(VENV)/python-ready: $(VENV)/ready python/tests/requirements.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r python/tests/requirements.txt
+	touch $@
+
+# The wheel that people install: target/wheels/unet_vol-*.whl.
+wheel: $(VENV)/python-ready
+	cd python && $(CURDIR)/$(VENV)/bin/maturin build --release --locked --out $(CURDIR)/target/wheels
+	ls -l target/wheels
+
 # The big foreign models too (minutes to an hour of CPU).
 test-all: test
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CARGO) test --release --locked --test it -- --ignored foreign::
@@ -34,8 +50,14 @@ check:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	$(CARGO) deny check bans licenses sources
+	$(CARGO) deny --manifest-path python/Cargo.toml --config python/deny.toml check bans licenses sources
 	for feature in cli dicom embedded onnxruntime openvino; do \
 	  $(CARGO) check --locked --no-default-features --features $$feature || exit 1; done
+
+# The engine's kernels under Miri, which is part of the nightly toolchain.
+miri:
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows" $(CARGO) +nightly miri test --locked --lib \
+	  --no-default-features --features embedded inference::embedded::tests::small
 
 bench: venv
 	$(CARGO) build --release --locked --benches --bins

@@ -1,7 +1,7 @@
 //! What a run gave, and writing it.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use numpy::{PyArray2, PyArray3};
 use pyo3::prelude::*;
@@ -16,7 +16,7 @@ use crate::arrays::{AffineArray, VolumeArray, from_affine, from_volume, grid, vo
 use crate::errors::OrRaise;
 use crate::files::{Warnings, overwriting, table_of, warnings};
 use crate::source::Source;
-use crate::work::run;
+use crate::work::{run, run_locked};
 
 /// What a run gave; a dict in Python.
 #[derive(IntoPyObject)]
@@ -129,8 +129,7 @@ impl Record {
     ) -> PyResult<String> {
         let paths = outputs.paths();
         let (labels, image) = (labels.as_array(), image.as_array());
-        run(py, || {
-            let mut segmentation = self.segmentation.lock().unwrap_or_else(PoisonError::into_inner);
+        run_locked(py, &self.segmentation, |segmentation| {
             paths.check(&[] as &[PathBuf])?;
             segmentation.outcome.labels.ids = volume(labels, self.grid)?;
             if paths.preview.is_some() || paths.secondary_capture.is_some() {

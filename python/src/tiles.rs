@@ -1,6 +1,6 @@
 //! Tilings of arrays, and stitching of scores.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use numpy::ndarray::Array4;
 use numpy::{IntoPyArray, PyArray4, PyArrayDyn, PyReadonlyArrayDyn};
@@ -12,7 +12,7 @@ use unet_vol::{Error, Result, limits};
 use crate::arrays::VolumeArray;
 use crate::errors::OrRaise;
 use crate::files::from_json;
-use crate::work::run;
+use crate::work::{run, run_locked};
 
 /// A tiling worked out for one shape; immutable.
 #[pyclass(frozen, module = "unet_vol._native")]
@@ -163,8 +163,7 @@ impl Stitch {
     fn add(&self, py: Python<'_>, scores: PyReadonlyArrayDyn<'_, f32>) -> PyResult<()> {
         let shape = scores.as_array().shape().to_vec();
         let values = scores.as_slice()?;
-        run(py, || {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        run_locked(py, &self.0, |slot| {
             let sums = slot.as_mut().ok_or_else(finished)?;
             let tiles = shape.first().copied().unwrap_or(0);
             let wanted = sums.layout.output_shape(tiles, sums.classes);
@@ -177,8 +176,7 @@ impl Stitch {
 
     /// The scores `[classes, k, j, i]`, once; every tile must be in.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray4<f32>>> {
-        let (scores, [ni, nj, nk], classes) = run(py, || {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (scores, [ni, nj, nk], classes) = run_locked(py, &self.0, |slot| {
             let mut sums = slot.take().ok_or_else(finished)?;
             if sums.next < sums.layout.len() {
                 let (have, all) = (sums.next, sums.layout.len());

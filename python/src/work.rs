@@ -41,6 +41,21 @@ pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Se
     py.detach(|| pool()?.install(work)).or_raise(py)
 }
 
+/// Runs short work on what a lock guards. The lock is taken before the pool is entered: a thread of the pool that waits
+/// for its own work may begin another piece, which would wait for the lock for ever.
+pub(crate) fn run_locked<T: Send, G: Send>(
+    py: Python<'_>,
+    guarded: &Mutex<G>,
+    work: impl FnOnce(&mut G) -> Result<T> + Send,
+) -> PyResult<T> {
+    py.detach(|| {
+        let mut guarded = guarded.lock().unwrap_or_else(PoisonError::into_inner);
+        let guarded = &mut *guarded;
+        pool()?.install(|| work(guarded))
+    })
+    .or_raise(py)
+}
+
 /// Runs long work without the GIL, and turns `cancel` when Python has a signal to handle, such as Ctrl-C.
 pub(crate) fn run_watched<T: Send>(
     py: Python<'_>,

@@ -131,10 +131,10 @@ def test_two_threads_segment_at_once() -> None:
         barrier.wait()
         return threshold(patches)
 
-    pipeline = unet_vol.Pipeline.from_predictor(meets, SPEC, threads=2)
+    pipelines = [unet_vol.Pipeline.from_predictor(meets, SPEC, threads=1) for _ in range(2)]
     results: list[object] = []
     image = (np.ones((8, 8, 8)), np.eye(4))
-    threads = [threading.Thread(target=lambda: results.append(pipeline(image))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda p=p: results.append(p(image))) for p in pipelines]
     [thread.start() for thread in threads]
     [thread.join(30) for thread in threads]
     assert len(results) == 2

@@ -32,7 +32,7 @@ pub(super) fn judge(
     let quality = spec.quality.as_ref()?;
     let name = &quality.object;
     if labels.is_empty() {
-        return Some(Warning::new(NOT_FOUND, format!("no {name} found")));
+        return Some(Warning::new(NOT_FOUND, format!("no {name} found: no voxel got a label")));
     }
     let found = found(labels, confidence);
     let (ml, score) = object(spec, quality, &found);

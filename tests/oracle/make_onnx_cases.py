@@ -47,12 +47,12 @@ def spatial(rank, side=None):
     return (side, side + 2, side - 1)[: rank - 2]
 
 
-def single(name, kind, *weights, rank=4, channels=3, opset=17, shape=None, batch=1, low=None, high=None, out=None, **attributes):
+def single(name, kind, *weights, rank=4, channels=3, opset=17, shape=None, batch=1, low=None, high=None, out=None, nan=False, **attributes):
     """One node: input x, then weights given as shapes (tuples), arrays, or '' for a missing one."""
     b = Builder(name, rank, channels, opset)
     names = [w if isinstance(w, str) else b.weight(*w) if isinstance(w, tuple) else b.constant(w) for w in weights]
     y = b.op(kind, "x", *names, **attributes)
-    CASES.add(name, b.model(y, dtype=out), shape or (batch, channels, *spatial(rank)), low=low, high=high)
+    CASES.add(name, b.model(y, dtype=out), shape or (batch, channels, *spatial(rank)), low=low, high=high, nan=nan)
 
 
 def convolutions():
@@ -75,6 +75,9 @@ def convolutions():
     conv("depthwise", 20, 20, (3, 3), groups=20, pads=[1, 1, 1, 1])
     conv("depthwise_multiplier", 3, 6, (3, 3), groups=3, pads=[1, 1, 1, 1], strides=[2, 1])
     conv("k1x3", 3, 4, (1, 3), pads=[0, 1, 0, 1])
+    conv("k19", 1, 2, (19, 19), pads=[9, 9, 9, 9])
+    conv("groups_of_16", 32, 64, (3, 3), groups=2, pads=[1, 1, 1, 1], side=4)
+    conv("groups_of_3", 21, 14, (3, 3), groups=7, pads=[1, 1, 1, 1], strides=[2, 1])
     conv("k4_even", 3, 4, (4, 4), pads=[1, 2, 2, 1])
     conv("same_upper", 2, 3, (4, 3), auto_pad="SAME_UPPER", strides=[2, 2])
     conv("same_lower", 2, 3, (4, 3), auto_pad="SAME_LOWER", strides=[2, 2])
@@ -298,6 +301,8 @@ def resizes():
     single("resize3d_linear_sizes", "Resize", "", "", np.array([1, 2, 5, 7, 4], np.int64), mode="linear", rank=5, channels=2, shape=(1, 2, 3, 4, 5))
     single("resize3d_linear_c17", "Resize", "", f(1, 1, 2, 2, 2), mode="linear", rank=5, channels=17, shape=(1, 17, 2, 3, 2))
     single("resize2d_cubic", "Resize", "", f(1, 1, 2, 1.5), mode="cubic", cubic_coeff_a=-0.5)
+    for mode in ("half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel"):
+        single(f"resize2d_cubic_{mode}", "Resize", "", f(1, 1, 0.5 if mode == "asymmetric" else 3, 2), mode="cubic", coordinate_transformation_mode=mode)
     for mode in ("asymmetric", "half_pixel", "align_corners"):
         for nearest in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
             single(f"resize2d_nearest_{mode}_{nearest}", "Resize", "", f(1, 1, 1.7, 2), mode="nearest", coordinate_transformation_mode=mode, nearest_mode=nearest, channels=2, shape=(1, 2, 4, 5))
@@ -342,6 +347,26 @@ def resizes():
     CASES.add(b.name, b.model(b.op("Mul", y, b.op("Cast", b.op("Squeeze", b.op("Slice", tripled, i64(1), i64(2)), i64(0)), to=1))), (2, 3, 9, 16))
 
 
+def not_numbers():
+    """NaN in, NaN out where ONNX Runtime has it. Not for MaxPool, whose NaN there depends on the place in the window."""
+    f = lambda *s: np.linspace(0.5, 1.5, int(np.prod(s)), dtype=np.float32).reshape(s)
+    for kind in ("Relu", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Erf", "Exp", "HardSigmoid", "HardSwish", "Softplus", "Softmax"):
+        single(f"nan_{kind.lower()}", kind, nan=True, channels=5, **({"axis": 1} if kind == "Softmax" else {}))
+    single("nan_prelu", "PRelu", (3, 1, 1), nan=True)
+    single("nan_clip", "Clip", np.float32(-0.5), np.float32(0.75), nan=True)
+    single("nan_min", "Min", np.float32(0.1), nan=True)
+    single("nan_max", "Max", np.float32(0.1), nan=True)
+    single("nan_add", "Add", (1, 3, 1, 1), nan=True)
+    single("nan_conv", "Conv", (17, 3, 3, 3, 3), (17,), rank=5, pads=[1] * 6, nan=True)
+    single("nan_conv_first", "Conv", (16, 1, 3, 3, 3), rank=5, channels=1, pads=[1] * 6, nan=True)
+    single("nan_conv_groups", "Conv", (32, 16, 3, 3), channels=32, group=2, pads=[1] * 4, nan=True)
+    single("nan_conv_depthwise", "Conv", (5, 1, 3, 3), channels=5, group=5, pads=[1] * 4, nan=True)
+    single("nan_convtranspose", "ConvTranspose", (3, 4, 2, 2), strides=[2, 2], nan=True)
+    single("nan_averagepool", "AveragePool", kernel_shape=[2, 2], strides=[2, 2], nan=True)
+    single("nan_instancenorm", "InstanceNormalization", f(5), f(5), channels=5, nan=True)
+    single("nan_resize", "Resize", "", np.array([1, 1, 2, 2], np.float32), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor", nan=True)
+
+
 def stored_types():
     b = Builder("weights_f16_cast", 4, 3)
     w = b.op("Cast", b.weight(4, 3, 3, 3, dtype=np.float16), to=TensorProto.FLOAT)
@@ -380,6 +405,7 @@ def main():
     shapes()
     resizes()
     stored_types()
+    not_numbers()
     CASES.save()
 
 

@@ -24,8 +24,9 @@ class Cases:
             old.unlink()
         self.cases = []
 
-    def add(self, name, model, *runs, shapes_only=(), low=None, high=None):
-        """Runs `model` on random inputs of each of `runs` (lists of shapes, or one shape where there is one input)."""
+    def add(self, name, model, *runs, shapes_only=(), low=None, high=None, nan=False):
+        """Runs `model` on random inputs of each of `runs` (lists of shapes, or one shape where there is one input); with
+        `nan` on one in which two values are not a number."""
         path = self.folder / f"{name}.onnx"
         path.write_bytes(model.SerializeToString())
         options = onnxruntime.SessionOptions()
@@ -37,6 +38,8 @@ class Cases:
             shapes = [shapes] if isinstance(shapes, tuple) else shapes
             draw = rng.standard_normal if low is None else lambda s: rng.uniform(low, high, s)
             inputs = [draw(s).astype(np.float32) for s in shapes]
+            if nan:
+                inputs[0].flat[[inputs[0].size // 3, -4]] = np.nan
             feeds = {i.name: x.astype(np.float16) if "float16" in i.type else x for i, x in zip(session.get_inputs(), inputs)}
             outputs = session.run(None, feeds)
             listed.append({"inputs": [list(x.shape) for x in inputs], "outputs": [list(y.shape) for y in outputs], "values": values})

@@ -1,10 +1,42 @@
 # What python/src has; `python -m mypy.stubtest unet_vol._native` compares the two.
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
+
+__all__ = [
+    "Layout",
+    "Pipeline",
+    "Probabilities",
+    "Record",
+    "Source",
+    "Stitch",
+    "Triage",
+    "__version__",
+    "connected_components",
+    "convert",
+    "evaluate_arrays",
+    "evaluate_files",
+    "evaluate_folders",
+    "instances",
+    "normalize",
+    "orientation",
+    "postprocess",
+    "preview",
+    "read",
+    "read_labels",
+    "reorient",
+    "resample",
+    "resample_labels",
+    "run_batch",
+    "run_program",
+    "score",
+    "set_packages",
+    "write_labels",
+    "write_volume",
+]
 
 __version__: str
 
@@ -17,18 +49,21 @@ _Warnings = list[tuple[str, str]]
 _Progress = Callable[[str, int, int], object]
 _Call = Callable[[_Float32], _Float32]
 
+@type_check_only
 class Reading(TypedDict):
     volume: int | None
     series: str | None
     assume_orientation: str | None
     on_gap: str
 
+@type_check_only
 class Target(TypedDict):
     spacing: tuple[float, float, float] | None
     shape: tuple[int, int, int] | None
     affine: _Float64 | None
     rule: str
 
+@type_check_only
 class Settings(TypedDict):
     engine: str
     device: str
@@ -43,12 +78,14 @@ class Settings(TypedDict):
     tiling: str | None
     postprocess: str | None
 
+@type_check_only
 class Study(TypedDict):
     array: NDArray[Any]
     affine: _Float64
     source: Source
     warnings: _Warnings
 
+@type_check_only
 class Segmented(TypedDict):
     labels: _UInt16
     affine: _Float64
@@ -61,6 +98,7 @@ class Segmented(TypedDict):
     probabilities: Probabilities | None
     record: Record
 
+@type_check_only
 class Outputs(TypedDict):
     labels: _Path | None
     dicom_seg: _Path | None
@@ -75,6 +113,7 @@ class Outputs(TypedDict):
     labelmap_seg: bool
     overwrite: bool
 
+@type_check_only
 class Batching(TypedDict):
     pattern: str | None
     select: str | None
@@ -88,6 +127,7 @@ class Batching(TypedDict):
     statistics: bool
     preview: bool
 
+@type_check_only
 class Scores(TypedDict):
     dice: float | None
     jaccard: float | None

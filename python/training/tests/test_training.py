@@ -227,3 +227,40 @@ def test_dice():
     want = np.array([2, 2, 3, 0, 42])
     got = np.array([2, 3, 3, 41, 0])
     assert evaluate.dice(got, want) == {2: pytest.approx(2 / 3), 3: pytest.approx(2 / 3), 42: 0.0}
+
+
+# -------------------------------------------------------------------------------------------------------- hippocampus
+def test_patches_of_the_valid_network_agree_where_they_overlap_in_step():
+    from hippocampus.network import FACTOR, HALO, ValidConfig, ValidUNet
+
+    net = ValidUNet(ValidConfig(widths=(4, 4, 8))).eval()
+    x = torch.randn(1, 1, 58, 54, 62)
+    with torch.no_grad():
+        a, b = net(x[..., :58]), net(x[..., FACTOR:])
+    assert a.shape[2:] == (58 - 2 * HALO, 54 - 2 * HALO, 58 - 2 * HALO)
+    assert torch.equal(a[..., FACTOR:], b[..., : -FACTOR])
+
+
+def test_the_exported_valid_network_is_the_trained_one(tmp_path):
+    from export import save_and_compare
+    from hippocampus.export import to_onnx
+    from hippocampus.network import ValidConfig, ValidUNet
+
+    net = ValidUNet(ValidConfig()).eval()
+    session = save_and_compare(to_onnx(net), net, tmp_path / "h.onnx", (42, 46, 50), 1)
+    x = np.random.RandomState(1).rand(1, 1, 46, 42, 42).astype(np.float32)
+    got = session.run(None, {"image": x})[0]
+    with torch.no_grad():
+        want = net(torch.from_numpy(x)).numpy()
+    assert got.shape == (1, 3, 8, 4, 4)
+    assert np.abs(got - want).max() < 2e-2 * np.abs(want).max()
+
+
+def test_a_stored_case_is_read_as_it_was_written(tmp_path):
+    import golden
+
+    image = np.random.RandomState(0).randint(0, 256, (3, 4, 5)).astype(np.uint8)
+    classes = np.arange(6, dtype=np.uint8)
+    golden.write(tmp_path / "g", image, classes, 0.5, -1.0)
+    got, found = golden.read(tmp_path / "g")
+    assert (got == image * np.float32(0.5) - 1).all() and (found == classes).all()

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::generic::Generic;
-use super::kernels::{Axis, AxisMap, Extent, LANES, Neighbors, Packed, Pooling, Post, Windows};
+use super::kernels::{Axis, AxisMap, CubicNeighbors, Extent, LANES, Neighbors, Packed, Pooling, Post, Windows};
 
 /// Index of a [`Tensor`] of a [`Plan`].
 pub(super) type TensorId = usize;
@@ -127,6 +127,9 @@ pub(super) enum Kind {
     },
     Interpolate {
         axes: [Neighbors; 3],
+    },
+    InterpolateCubic {
+        axes: [CubicNeighbors; 3],
     },
     /// Into the channels of the output from this one on.
     CopyChannels {

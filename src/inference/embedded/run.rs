@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::kernels::{
     Convolve, Epilogue, Extent, Input, Lanes, Normalize, Other, Pool, Simd, add_taken, border, copy_channels,
-    elementwise, head_input, interpolate, softmax, take, to_blocked, to_half, to_plain, values, values_mut,
+    elementwise, head_input, interpolate, interpolate_cubic, softmax, take, to_blocked, to_half, to_plain, values,
+    values_mut,
 };
 use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
 
@@ -188,6 +189,7 @@ impl<'a> Runner<'a> {
                 add_taken(taken.lanes, taken.extent, output, (to, maps), epilogue);
             }
             Kind::Interpolate { axes } => interpolate(input, from, output, (to, axes), epilogue),
+            Kind::InterpolateCubic { axes } => interpolate_cubic(input, from, output, (to, axes), epilogue),
             Kind::CopyChannels { first } => copy_channels(input, from, output, to, *first),
             Kind::ToBlocked => to_blocked(self.plain(rest, step.input), from, output, to, epilogue),
             Kind::ToPlain | Kind::ToHalf | Kind::Border | Kind::Generic(_) => debug_assert!(false, "a plain result"),

@@ -1,5 +1,8 @@
 //! Layers against loops written straight from their definitions, on every instruction set of this machine.
 
+mod operators;
+mod small;
+
 use proptest::prelude::*;
 
 use super::kernels::{Arena, Simd};
@@ -138,9 +141,16 @@ proptest! {
 
     #[test]
     fn convolutions_are_their_definition(
-        axes in axes(), (c, m) in (1..=35_usize, 1..=50_usize), grouping in 0..4_usize, residual: bool, before: bool,
+        axes in axes(), (c, m) in (1..=35_usize, 1..=50_usize), grouping in 0..6_usize, residual: bool, before: bool,
     ) {
-        let (groups, c, m) = match grouping { 1 => (c, c, c), 2 => (2, 2 * c, 2 * m), _ => (1, c, m) };
+        // Dense, depthwise, with a multiplier, two groups, many small ones.
+        let (groups, c, m) = match grouping {
+            0 | 1 => (1, c, m),
+            2 => (c, c, c),
+            3 => (c, c, 3 * c),
+            4 => (2, 2 * c, 2 * m),
+            _ => (7, 7 * c.div_ceil(7), 7 * m.div_ceil(7)),
+        };
         let (from, kernel, to) = sizes(&axes);
         let mut net = Net::new(&shape(c, &from));
         let weight = net.constant(&[&[m, c / groups], &kernel[..]].concat(), 1);
@@ -185,8 +195,10 @@ proptest! {
 
     #[test]
     fn transposed_convolutions_are_their_definition(
-        axes in axes(), (c, m) in (1..=35_usize, 1..=35_usize), extra in 0..2_usize, inner: bool,
+        axes in axes(), (c, m) in (1..=35_usize, 1..=35_usize), extra in 0..2_usize, groups in prop::sample::select(vec![1, 1, 2, 5]),
+        inner: bool,
     ) {
+        let (c, m) = (groups * c.div_ceil(groups), groups * m.div_ceil(groups));
         let from = column(&axes, |a| a.5);
         let kernel = column(&axes, |a| a.0);
         // Cutting must leave something.
@@ -197,10 +209,10 @@ proptest! {
         let padding = column(&axes, |a| extra.min(a.1 - 1));
         let to: Vec<_> = axes.iter().zip(&padding).map(|(&(k, s, d, b, a, n), p)| s * (n - 1) + p + (k - 1) * d + 1 - a - b).collect();
         let mut net = Net::new(&shape(c, &from));
-        let weight = net.constant(&[&[c, m], &kernel[..]].concat(), 1);
+        let weight = net.constant(&[&[c, m / groups], &kernel[..]].concat(), 1);
         let op = TransposedConvolution {
             kernel: kernel.clone(), strides: column(&axes, |a| a.1), dilations: column(&axes, |a| a.2),
-            pads_before: column(&axes, |a| a.3), pads_after: column(&axes, |a| a.4), output_padding: padding, groups: 1,
+            pads_before: column(&axes, |a| a.3), pads_after: column(&axes, |a| a.4), output_padding: padding, groups,
         };
         let mut y = net.layer(Op::TransposedConvolution(op), &[ValueId::new(0), weight], &shape(m, &to));
         if inner {
@@ -215,9 +227,10 @@ proptest! {
                 let at = |a: usize| (q[a] * axes[a].1 + k[a] * axes[a].2).checked_sub(axes[a].3).filter(|&i| i < to[a]);
                 let Some(o) = (0..to.len()).map(at).collect::<Option<Vec<_>>>() else { continue };
                 for m_of in 0..m {
-                    for c_of in 0..c {
+                    let group = m_of / (m / groups);
+                    for c_of in group * (c / groups)..(group + 1) * (c / groups) {
                         let x = input[flat(&[&[c], &from[..]].concat(), &[&[c_of], &q[..]].concat())];
-                        let w = net.data(weight)[flat(&[&[c, m], &kernel[..]].concat(), &[&[c_of, m_of], &k[..]].concat())];
+                        let w = net.data(weight)[flat(&[&[c, m / groups], &kernel[..]].concat(), &[&[c_of, m_of % (m / groups)], &k[..]].concat())];
                         exact[flat(&[&[m], &to[..]].concat(), &[&[m_of], &o[..]].concat())] += f64::from(x) * f64::from(w);
                     }
                 }

@@ -14,7 +14,7 @@ pub struct ValueId(u32);
 
 impl ValueId {
     /// The id of the value at `index`.
-    pub(crate) fn new(index: u32) -> Self {
+    pub(crate) const fn new(index: u32) -> Self {
         Self(index)
     }
 

@@ -95,10 +95,29 @@ pub(crate) struct Job<'a> {
     finish: Finish,
 }
 
+/// Where the sums of a span go.
+struct Target {
+    /// The first voxel of the span in its first block.
+    lanes: *mut Lanes,
+    /// Lanes that may be written from there on.
+    room: usize,
+    /// Lanes between blocks.
+    block_step: usize,
+}
+
+impl Target {
+    /// Blocks of `CHUNK` voxels.
+    fn chunks(blocks: &mut [[Lanes; CHUNK]]) -> Self {
+        let lanes = blocks.as_flattened_mut();
+        Self { lanes: lanes.as_mut_ptr(), room: lanes.len(), block_step: CHUNK }
+    }
+}
+
 /// A run of output voxels that one pass over the taps computes.
 struct Span {
     group: usize,
-    first_channel: usize,
+    /// Input channels, all in one block.
+    channels: std::ops::Range<usize>,
     row: usize,
     /// Output voxels `columns` of the row.
     columns: std::ops::Range<usize>,
@@ -133,16 +152,15 @@ impl<'a> Job<'a> {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
             let rows = order.rows(chunk);
-            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
+            for channels in self.weights.pieces(group) {
                 for row in rows.clone() {
                     let blocks = self.weights.blocks(group);
                     let start = blocks.start * self.to.block() + self.to.start(row);
                     let columns = 0..self.to.width;
-                    // SAFETY: `start` and the block step address row `row` of the blocks of `group`, which lie inside
-                    // the output (asserted above) and belong to this unit alone.
-                    unsafe {
-                        self.sum(&Span { group, first_channel, row, columns }, shared.at(start), self.to.block(), taps);
-                    }
+                    let span = Span { group, channels: channels.clone(), row, columns };
+                    let (lanes, room) = shared.from(start);
+                    // SAFETY: these are rows `row` of the blocks of `group`, which belong to this unit alone.
+                    unsafe { self.sum(&span, &Target { lanes, room, block_step: self.to.block() }, taps) };
                 }
             }
             for block in self.weights.blocks(group) {
@@ -197,11 +215,11 @@ impl<'a> Job<'a> {
         let (row, columns) = place;
         for group in 0..self.weights.groups() {
             let blocks = self.weights.blocks(group);
-            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
-                let span = Span { group, first_channel, row, columns: columns.clone() };
-                let output = room.middle[blocks.start..].as_mut_ptr().cast();
-                // SAFETY: `middle` holds `CHUNK` voxels for each block of the result (asserted above).
-                unsafe { self.sum(&span, output, CHUNK, &mut room.group.taps) };
+            for channels in self.weights.pieces(group) {
+                let span = Span { group, channels, row, columns: columns.clone() };
+                let target = Target::chunks(&mut room.middle[blocks.clone()]);
+                // SAFETY: the room is this unit's.
+                unsafe { self.sum(&span, &target, &mut room.group.taps) };
             }
             for block in blocks {
                 let at = At { block, row, column: columns.start };
@@ -216,10 +234,10 @@ impl<'a> Job<'a> {
     /// Computes the voxels `from` and writes them to the place `to`.
     fn piece(&self, from: RowPiece, to: RowPiece, target: &Plain, room: &mut GroupRoom) {
         for group in 0..self.weights.groups() {
-            for first_channel in (0..self.weights.inputs()).step_by(LANES) {
-                let span = Span { group, first_channel, row: from.0, columns: from.1.clone() };
-                // SAFETY: `scratch` holds `CHUNK` voxels for each of at most two blocks of a group.
-                unsafe { self.sum(&span, room.scratch.as_mut_ptr().cast(), CHUNK, &mut room.taps) };
+            for channels in self.weights.pieces(group) {
+                let span = Span { group, channels, row: from.0, columns: from.1.clone() };
+                // SAFETY: the room is this unit's.
+                unsafe { self.sum(&span, &Target::chunks(&mut room.scratch), &mut room.taps) };
             }
             for (block, lanes) in self.weights.blocks(group).zip(&mut room.scratch) {
                 let lanes = &mut lanes[..to.1.len()];
@@ -251,27 +269,27 @@ impl<'a> Job<'a> {
     /// Adds the products of sixteen input channels to the voxels of a span.
     ///
     /// # Safety
-    /// `output` addresses voxel `span.columns.start`; the voxels of the span, in every block of its group (`block_step`
-    /// apart), are writable and nobody else's.
-    unsafe fn sum(&self, span: &Span, output: *mut Lanes, block_step: usize, list: &mut [Tap; MAX_TAPS]) {
+    /// Nobody else uses the voxels of the span in the blocks of its group, which lie in `target`.
+    unsafe fn sum(&self, span: &Span, target: &Target, list: &mut [Tap; MAX_TAPS]) {
         let (data, voxel, channel_step) = match self.input {
             Input::Blocked(lanes) => (values(lanes), LANES, 1),
             Input::Half(places) => (places, HALVES, 1),
             Input::Plain(plain) => (plain, 1, self.from.block()),
         };
         let half = matches!(self.input, Input::Half(_));
-        let channels = self.weights.places(LANES.min(self.weights.inputs() - span.first_channel));
-        let origin = span.first_channel / LANES * self.from.block() * voxel;
-        let weights = self.weights.lanes(span.group, span.first_channel);
+        let channels = self.weights.places(span.channels.len());
+        let (block, lane) = (span.channels.start / LANES, span.channels.start % LANES);
+        let origin = block * self.from.block() * voxel + self.weights.places(lane) * channel_step;
+        let weights = self.weights.lanes(span.group, &span.channels);
         let blocks = self.weights.blocks(span.group).len();
-        let last = span.first_channel + LANES >= self.weights.inputs();
+        let (first, last) = self.weights.ends(span.group, &span.channels);
         let finish = if last { self.finish } else { Finish::Nothing };
         let windows = self.windows;
         let step = voxel * windows.input_step;
         let known = if step == voxel { step } else { 0 };
         let kernels = if half { half_kernels(blocks, known) } else { kernels(self.epilogue.simd, blocks, known) };
         let largest = self.epilogue.simd.tile_voxels(blocks).min(kernels.len());
-        let bias = if span.first_channel == 0 { self.weights.bias(span.group).as_ptr() } else { std::ptr::null() };
+        let bias = if first { self.weights.bias(span.group).as_ptr() } else { std::ptr::null() };
         for phase in &windows.phases {
             let count = self.taps(list, phase, span.row, (voxel, channels * blocks));
             let taps = &list[..count];
@@ -283,15 +301,19 @@ impl<'a> Job<'a> {
             }
             let reach = (total - 1) * step + (channels - 1) * channel_step;
             check(data, taps, origin + first * step, reach);
+            let column = |voxel: usize| phase.first + voxel * windows.output_step - span.columns.start;
+            let end = column(first + total - 1) + (blocks - 1) * target.block_step;
+            assert!(end < target.room, "a convolution writes outside its output");
+            let weighed = taps.iter().all(|tap| tap.weight + channels * blocks <= weights.len());
+            assert!(weighed, "a convolution has too few weights");
             let tiles = total.div_ceil(largest);
             let mut done = 0;
             for index in 0..tiles {
                 let width = total / tiles + usize::from(index < total % tiles);
                 let begin = origin + (first + done) * step;
-                let column = phase.first + (first + done) * windows.output_step - span.columns.start;
                 let kernel: Kernel = kernels[width - 1];
-                // SAFETY: `check` has proven all reads of the input; the weights of the group hold `channels * blocks`
-                // lanes at each tap (`Packed::lanes`), the bias one lane per block; the output is the caller's.
+                // SAFETY: all reads and writes of the span were checked above, of which this is a part; the bias has one
+                // lane per block (`Packed::bias`); that nobody else uses the output is the caller's promise.
                 unsafe {
                     kernel(&Tile {
                         input: data.as_ptr().add(begin),
@@ -302,9 +324,9 @@ impl<'a> Job<'a> {
                         weights: weights.as_ptr(),
                         bias,
                         finish,
-                        output: output.add(column),
+                        output: target.lanes.add(column(first + done)),
                         output_step: windows.output_step,
-                        block_step,
+                        block_step: target.block_step,
                     });
                 }
                 done += width;

@@ -117,7 +117,7 @@ impl Arena {
         let refused = || Error::limit(format!("the network needs {len} x 64 bytes, which this machine does not give"));
         let bytes = len.max(1).checked_mul(size_of::<Lanes>()).ok_or_else(refused)?;
         let map = MmapMut::map_anon(bytes).map_err(|e| refused().because(e))?;
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", not(miri)))]
         if let Err(error) = map.advise(memmap2::Advice::HugePage) {
             tracing::debug!(%error, "no huge pages");
         }

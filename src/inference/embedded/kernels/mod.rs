@@ -23,7 +23,7 @@ pub(super) use half::{available as bf16_available, to_half};
 pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
 pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
 pub(super) use normalize::{Job as Normalize, scratch, softmax};
-pub(super) use pool::{Job as Pool, Neighbors, Pooling, interpolate};
+pub(super) use pool::{CubicNeighbors, Job as Pool, Neighbors, Pooling, interpolate, interpolate_cubic};
 pub(super) use post::{Epilogue, Other, Post, binary};
 pub(crate) use simd::Simd;
 pub(super) use weights::{Order, Packed};

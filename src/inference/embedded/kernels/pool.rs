@@ -1,4 +1,4 @@
-//! Pooling, depthwise convolution, and linear interpolation: voxels combined channel by channel.
+//! Pooling, depthwise convolution, and interpolation: voxels combined channel by channel.
 #![allow(clippy::needless_range_loop, reason = "loops over the lanes of several operands")]
 
 use super::lanes::{Extent, LANES, Lanes};
@@ -132,6 +132,46 @@ versions! {
                 }
             }
             lanes.0 = sums;
+        }
+    }
+}
+
+/// The four neighbors of an output index on one axis, with their weights.
+pub(crate) type CubicNeighbors = Vec<[(usize, f32); 4]>;
+
+/// Cubic interpolation along every axis.
+pub(crate) fn interpolate_cubic(
+    input: &[Lanes],
+    from: Extent,
+    output: &mut [Lanes],
+    (to, axes): (Extent, &[CubicNeighbors; 3]),
+    epilogue: &Epilogue<'_>,
+) {
+    each_row(output, to, epilogue, |row, at| {
+        row.fill(Lanes::default());
+        let input = &input[at.block * from.block()..(at.block + 1) * from.block()];
+        for (d, depth_weight) in axes[0][at.row / to.height] {
+            for (h, height_weight) in axes[1][at.row % to.height] {
+                let (weight, start) = (depth_weight * height_weight, from.start(d * from.height + h));
+                if weight != 0.0 {
+                    add_cubic(epilogue.simd, row, &input[start..start + from.width], weight, &axes[2]);
+                }
+            }
+        }
+    });
+}
+
+versions! {
+    fn add_cubic(row: &mut [Lanes], input: &[Lanes], weight: f32, columns: &CubicNeighbors) {
+        for (sums, neighbors) in row.iter_mut().zip(columns) {
+            for &(w, column_weight) in neighbors {
+                if column_weight == 0.0 {
+                    continue;
+                }
+                for c in 0..LANES {
+                    sums.0[c] += weight * column_weight * input[w].0[c];
+                }
+            }
         }
     }
 }

@@ -13,10 +13,10 @@ impl<T> Shared<T> {
         Self(all.as_mut_ptr(), all.len())
     }
 
-    /// Address of an element.
-    pub(super) fn at(&self, start: usize) -> *mut T {
+    /// Address of an element, and how many there are from it on.
+    pub(super) fn from(&self, start: usize) -> (*mut T, usize) {
         assert!(start < self.1, "a row lies outside its buffer");
-        self.0.wrapping_add(start)
+        (self.0.wrapping_add(start), self.1 - start)
     }
 
     /// # Safety

@@ -10,6 +10,8 @@ use super::half::HALVES;
 use super::vector::x86;
 use super::vector::{Plain, Vector};
 use super::{LANES, Lanes, Simd};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__m512;
 
 /// One tap of a kernel: where its input and its weights start.
 #[derive(Debug, Clone, Copy, Default)]
@@ -160,30 +162,34 @@ macro_rules! entry {
 
 /// A function that gives the kernels for a voxel step, one per number of voxels from one on.
 macro_rules! table {
-    ($find:ident, $vector:ty, $features:tt, $blocks:literal, [$($voxels:literal),*]) => {
+    ($find:ident, $vector:ty, $features:tt, $blocks:literal, [$($known:ident),*], $voxels:tt) => {
         fn $find(voxel_step: usize) -> &'static [Kernel] {
             match voxel_step {
-                LANES => const { &[$(entry!($vector, $features, LANES, $blocks, $voxels)),*] },
-                HALVES => const { &[$(entry!($vector, $features, HALVES, $blocks, $voxels)),*] },
-                1 => const { &[$(entry!($vector, $features, 1, $blocks, $voxels)),*] },
-                _ => const { &[$(entry!($vector, $features, 0, $blocks, $voxels)),*] },
+                $($known => table!(@list $vector, $features, $known, $blocks, $voxels),)*
+                _ => table!(@list $vector, $features, 0, $blocks, $voxels),
             }
         }
     };
+    (@list $vector:ty, $features:tt, $step:expr, $blocks:literal, [$($voxels:literal),*]) => {
+        const { &[$(entry!($vector, $features, $step, $blocks, $voxels)),*] }
+    };
 }
 
-table!(portable, Plain, [], 1, [1, 2, 3, 4, 5, 6]);
+/// The voxel step of plain tensors.
+const SINGLE: usize = 1;
+
+table!(portable, Plain, [], 1, [LANES, SINGLE], [1, 2, 3, 4, 5, 6]);
 #[cfg(target_arch = "x86_64")]
-table!(avx2, x86::Pair, ["avx2,fma"], 1, [1, 2, 3, 4, 5, 6]);
+table!(avx2, x86::Pair, ["avx2,fma"], 1, [LANES, SINGLE], [1, 2, 3, 4, 5, 6]);
 #[cfg(target_arch = "x86_64")]
-table!(avx512, std::arch::x86_64::__m512, ["avx512f"], 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+table!(avx512, __m512, ["avx512f"], 1, [LANES, SINGLE], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
 #[cfg(target_arch = "x86_64")]
-table!(avx512_two, std::arch::x86_64::__m512, ["avx512f"], 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+table!(avx512_two, __m512, ["avx512f"], 2, [LANES, SINGLE], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
 
 #[cfg(target_arch = "x86_64")]
-table!(half, x86::Half, ["avx512f,avx512bf16"], 1, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+table!(half, x86::Half, ["avx512f,avx512bf16"], 1, [HALVES], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
 #[cfg(target_arch = "x86_64")]
-table!(half_two, x86::Half, ["avx512f,avx512bf16"], 2, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+table!(half_two, x86::Half, ["avx512f,avx512bf16"], 2, [HALVES], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
 
 /// [`kernels`] over pairs of bfloat16 instead of values; sound where [`super::half::available`] says so.
 pub(super) fn half_kernels(blocks: usize, voxel_step: usize) -> &'static [Kernel] {

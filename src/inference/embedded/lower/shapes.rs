@@ -66,7 +66,11 @@ impl Lowering<'_> {
                 let axis = |axis: usize| -> Neighbors { coordinates(axis).map(|x| linear(x, from[axis])).collect() };
                 Kind::Interpolate { axes: three((2..to.len()).map(axis).collect(), vec![(0, 0, 0.0)]) }
             }
-            ResizeMode::Cubic(_) => return Err(unsupported("cubic interpolation is not supported")),
+            ResizeMode::Cubic(a) => {
+                let axis = |axis: usize| coordinates(axis).map(|x| cubic(a, x, from[axis])).collect();
+                let same = vec![[(0, 1.0), (0, 0.0), (0, 0.0), (0, 0.0)]];
+                Kind::InterpolateCubic { axes: three((2..to.len()).map(axis).collect(), same) }
+            }
         };
         self.step(layer, kind, layer.inputs[0]).map(drop)
     }
@@ -158,4 +162,15 @@ fn linear(x: f32, n: usize) -> (usize, usize, f32) {
     let x = x.clamp(0.0, (n - 1) as f32);
     let first = x.floor();
     (first as usize, (first as usize + 1).min(n - 1), x - first)
+}
+
+/// Neighbors and weights of cubic convolution with coefficient `a` (Keys, IEEE Transactions on Acoustics, Speech, and
+/// Signal Processing 29 (1981) 1153); neighbors beyond the border are the border.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
+fn cubic(a: f32, x: f32, n: usize) -> [(usize, f32); 4] {
+    let (first, t) = (x.floor(), x - x.floor());
+    let near = |s: f32| ((a + 2.0) * s - (a + 3.0)) * s * s + 1.0;
+    let far = |s: f32| ((a * s - 5.0 * a) * s + 8.0 * a) * s - 4.0 * a;
+    let weights = [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)];
+    std::array::from_fn(|i| ((first + i as f32 - 1.0).clamp(0.0, (n - 1) as f32) as usize, weights[i]))
 }

@@ -1,0 +1,178 @@
+"""The Python package against SciPy, cc3d, surface-distance, nibabel and SimpleITK: seconds, and ours / theirs.
+
+    python tests/bench/python_vs_peers.py [side]
+
+Best of several runs; peers get as many threads as they take. Below 1 is faster. Then what a call costs, and the memory
+of `segment` from Python beside that of the command.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cc3d
+import nibabel
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+import unet_vol
+
+HEAD = Path(__file__).parents[2] / "testdata" / "synthetic_head.nii.gz"
+SEGMENT = f"import unet_vol, sys; unet_vol.segment({str(HEAD)!r}, engine='embedded').save(sys.argv[1])"
+
+
+def best(call, seconds=1.5):
+    """The shortest of at least three runs."""
+    call()
+    times = []
+    while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def row(name, ours, **peers):
+    """One line: ours, the fastest peer, the ratio."""
+    mine = best(ours)
+    times = {peer: best(call) for peer, call in peers.items()}
+    peer = min(times, key=times.get)
+    print(f"{name:44} {mine * 1e3:9.2f} ms   {peer:16} {times[peer] * 1e3:9.2f} ms   {mine / times[peer]:6.2f}", flush=True)
+    return {"name": name, "ours": mine, **times}
+
+
+def stages(side):
+    rng = np.random.default_rng(0)
+    volume = np.asfortranarray(ndimage.gaussian_filter(rng.normal(size=(side,) * 3), 2.0).astype(np.float32))
+    image = unet_vol.Image(volume, np.eye(4))
+    target = side * 3 // 4
+    zoom = target / side
+    itk = image.to_sitk()
+    like = sitk.Image([target] * 3, sitk.sitkFloat32)
+    like.SetSpacing([1 / zoom] * 3)
+    labels = np.asfortranarray(np.digitize(volume, np.quantile(volume, [0.6, 0.8, 0.9])).astype(np.uint8))
+    a, b = labels > 0, np.roll(labels, 2, axis=0) > 0
+    resample = unet_vol.resample
+    yield row(
+        f"resample linear {side}^3 to {target}^3",
+        lambda: resample(image, shape=(target,) * 3),
+        scipy=lambda: ndimage.zoom(volume, zoom, order=1),
+        SimpleITK=lambda: sitk.Resample(itk, like, sitk.Transform(), sitk.sitkLinear),
+    )
+    yield row(
+        f"resample cubic {side}^3 to {target}^3",
+        lambda: resample(image, shape=(target,) * 3, method="cubic"),
+        scipy=lambda: ndimage.zoom(volume, zoom, order=3),
+        SimpleITK=lambda: sitk.Resample(itk, like, sitk.Transform(), sitk.sitkBSpline),
+    )
+    yield row(
+        f"connected_components {side}^3, 26",
+        lambda: unet_vol.connected_components(labels, 26),
+        cc3d=lambda: cc3d.connected_components(labels, connectivity=26),
+    )
+    yield row(
+        f"fill_holes {side}^3",
+        lambda: unet_vol.fill_holes(a),
+        scipy=lambda: ndimage.binary_fill_holes(a),
+    )
+    yield row(
+        f"dice {side}^3",
+        lambda: unet_vol.dice(a, b),
+        numpy=lambda: 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)),
+    )
+    try:
+        import surface_distance
+    except ImportError:
+        return
+    index = np.indices((side // 2,) * 3) - side // 4
+    p = (index**2).sum(axis=0) < (side // 6) ** 2
+    q = np.roll(p, 3, axis=1)
+    spacing = (1.0, 1.0, 1.5)
+
+    def theirs():
+        found = surface_distance.compute_surface_distances(p, q, spacing)
+        return surface_distance.compute_robust_hausdorff(found, 95)
+
+    yield row(f"hd95 {side // 2}^3", lambda: unet_vol.hd95(p, q, spacing), surface_distance=theirs)
+
+
+def files(side, folder):
+    rng = np.random.default_rng(0)
+    volume = np.asfortranarray(rng.integers(0, 1000, (side,) * 3).astype(np.float32))
+    image = unet_vol.Image(volume, np.eye(4))
+    theirs, itk = image.to_nibabel(), image.to_sitk()
+    for suffix in (".nii", ".nii.gz"):
+        path = str(folder / f"x{suffix}")
+        yield row(
+            f"write {side}^3 float32 {suffix}",
+            lambda: unet_vol.write(path, image, overwrite=True),
+            nibabel=lambda: nibabel.save(theirs, path),
+            SimpleITK=lambda: sitk.WriteImage(itk, path),
+        )
+        yield row(
+            f"read {side}^3 float32 {suffix}",
+            lambda: unet_vol.read(path),
+            nibabel=lambda: nibabel.load(path).get_fdata(dtype=np.float32),
+            SimpleITK=lambda: sitk.GetArrayFromImage(sitk.ReadImage(path)),
+        )
+
+
+def overhead():
+    """Microseconds of a call on next to nothing."""
+    tiny = np.zeros((2, 2, 2), np.uint8)
+    image = unet_vol.Image(tiny, np.eye(4))
+    calls = {
+        "dice": lambda: unet_vol.dice(tiny, tiny),
+        "connected_components": lambda: unet_vol.connected_components(tiny),
+        "reorient": lambda: unet_vol.reorient(image, "RAS"),
+        "resample": lambda: unet_vol.resample(image, shape=(2, 2, 2)),
+        "normalize": lambda: unet_vol.normalize(tiny, "min-max"),
+    }
+    found = {}
+    for name, call in calls.items():
+        times = []
+        for _ in range(2000):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+        found[name] = float(np.median(times) * 1e6)
+        print(f"call of {name:36} {found[name]:9.1f} us", flush=True)
+    return found
+
+
+def peak(command):
+    """Peak resident MiB of a command."""
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
+    return int(done.stdout) / 1024
+
+
+def memory(folder):
+    out = str(folder / "labels.nii.gz")
+    python = peak([sys.executable, "-c", SEGMENT, out])
+    Path(out).unlink()
+    command = [sys.executable, "-m", "unet_vol", "segment", str(HEAD), "-o", out, "-q", "--engine", "embedded"]
+    program = peak(command)
+    print(f"peak of segment: from Python {python:.0f} MiB, the command {program:.0f} MiB")
+    return {"python": python, "command": program}
+
+
+def main():
+    side = int(sys.argv[1]) if len(sys.argv) > 1 else 256
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*stages(side), *files(side, Path(folder))]
+        record = {"rows": rows, "overhead_us": overhead(), "memory_mib": memory(Path(folder))}
+    record["python_peak_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
