@@ -53,17 +53,19 @@ pub(crate) enum PrecisionChoice {
 
 impl EngineArguments {
     pub(crate) fn options(&self) -> Options {
-        let mut options = Options::default();
-        options.engine = self.engine;
-        options.device = self.device;
-        options.precision = match self.precision {
+        let precision = match self.precision {
             PrecisionChoice::Auto | PrecisionChoice::Fp32 => Precision::Fp32,
             PrecisionChoice::Bf16 => Precision::Bf16,
         };
-        options.reproducible = self.reproducible;
-        options.onnxruntime_path.clone_from(&self.onnxruntime);
-        options.openvino_path.clone_from(&self.openvino);
-        options
+        Options {
+            engine: self.engine,
+            device: self.device,
+            precision,
+            reproducible: self.reproducible,
+            onnxruntime_path: self.onnxruntime.clone(),
+            openvino_path: self.openvino.clone(),
+            ..Options::default()
+        }
     }
 }
 
@@ -138,13 +140,11 @@ impl FormatArguments {
     /// How a DICOM segmentation is written.
     #[cfg(feature = "dicom")]
     pub(crate) fn segmentation(&self) -> SegmentationOptions {
-        let mut options = SegmentationOptions::default();
-        options.kind = match self.seg_type {
+        let kind = match self.seg_type {
             SegTypeChoice::Binary => SegmentationType::Binary,
             SegTypeChoice::Labelmap => SegmentationType::Labelmap,
         };
-        options.keep_empty_frames = self.keep_empty_frames;
-        options
+        SegmentationOptions { kind, keep_empty_frames: self.keep_empty_frames, ..SegmentationOptions::default() }
     }
 }
 

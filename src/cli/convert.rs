@@ -88,8 +88,7 @@ enum Interpolation {
 }
 
 pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
-    let mut options = ConvertOptions::default();
-    options.orientation = arguments.orientation;
+    let mut options = ConvertOptions { orientation: arguments.orientation, ..ConvertOptions::default() };
     options.spacing = match arguments.spacing.as_slice() {
         [] => None,
         [all] => Some([*all; 3]),

@@ -186,15 +186,16 @@ impl Arguments {
     }
 
     fn study(&self) -> StudyOptions {
-        let mut options = StudyOptions::default();
-        options.volume = self.volume;
-        options.assume_orientation = self.assume_orientation;
-        options.match_grid = self.match_grid;
-        options.with_phi = self.with_phi;
-        options.input_spacing = self.input_spacing.map(|Spacing(mm)| mm);
-        options.series.clone_from(&self.series);
-        options.on_gap = self.on_gap.into();
-        options
+        StudyOptions {
+            volume: self.volume,
+            assume_orientation: self.assume_orientation,
+            match_grid: self.match_grid,
+            with_phi: self.with_phi,
+            input_spacing: self.input_spacing.map(|Spacing(mm)| mm),
+            series: self.series.clone(),
+            on_gap: self.on_gap.into(),
+            ..StudyOptions::default()
+        }
     }
 }
 

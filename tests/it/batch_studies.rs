@@ -35,7 +35,7 @@ fn channels_of_a_study_are_found_by_number_and_name() {
     assert_eq!(entries[2].reason, "there is no file for the channel FLAIR");
     let files = ["a/x_0000.nii", "a/x_0001.nii"].map(|name| place.input().join(name));
     let alone = pipeline.run_files(&files, &Default::default()).unwrap();
-    let labels = formats::read_labels(&place.output().join("a/x_seg.nii.gz"), &Default::default()).unwrap();
+    let labels = formats::read_labels(place.output().join("a/x_seg.nii.gz"), &Default::default()).unwrap();
     assert_eq!(labels.labels.ids.data(), alone.labels().ids.data());
     assert!(labels.labels.ids.data().iter().all(|&id| id == 10), "the second channel is the brighter one");
     let mut find = DiscoverOptions::default();

@@ -101,7 +101,7 @@ fn contours_through_middles_enclose_their_pixels_and_contours_within_cut_holes()
         rows
     };
     let square = vec![[1.0, 1.0], [4.0, 1.0], [4.0, 3.0], [1.0, 3.0]];
-    assert_eq!(rows(&[square.clone()], [6, 5]), ["......", ".####.", ".####.", ".####.", "......"]);
+    assert_eq!(rows(std::slice::from_ref(&square), [6, 5]), ["......", ".####.", ".####.", ".####.", "......"]);
     let hole = vec![[1.0, 2.0], [2.0, 1.0], [3.0, 2.0], [2.0, 3.0]];
     assert_eq!(rows(&[square, hole], [6, 5]), ["......", ".####.", ".#.##.", ".####.", "......"]);
     let wide = vec![[-10.0, -10.0], [10.0, -10.0], [10.0, 0.4], [-10.0, 0.4]];

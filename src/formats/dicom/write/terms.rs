@@ -37,14 +37,17 @@ pub(super) fn describe(object: Object, label: &Label, repertoire: Repertoire) ->
     object.items(PROPERTY_TYPE, [kind])
 }
 
-/// The side that a name begins or ends with.
+/// The side that a name begins or ends with, where it speaks of one side only.
 fn side(name: &str) -> Option<(&'static str, &'static str)> {
     let words: Vec<_> = name.split(|c: char| !c.is_alphabetic()).map(str::to_ascii_lowercase).collect();
-    let is = |word: &str| words.first().is_some_and(|w| w == word) || words.last().is_some_and(|w| w == word);
-    match (is("left"), is("right")) {
-        (true, false) => Some(("7771000", "Left")),
-        (false, true) => Some(("24028007", "Right")),
-        _ => None,
+    let ends = |word: &str| [words.first(), words.last()].into_iter().flatten().any(|w| w == word);
+    let has = |word: &str| words.iter().any(|w| w == word);
+    if ends("left") && !has("right") {
+        Some(("7771000", "Left"))
+    } else if ends("right") && !has("left") {
+        Some(("24028007", "Right"))
+    } else {
+        None
     }
 }
 

@@ -51,7 +51,10 @@ fn erf(x: f64) -> f64 {
     sum * std::f64::consts::FRAC_2_SQRT_PI
 }
 
-fn activations() -> Vec<(Activation, fn(f64) -> f64)> {
+type Function = fn(f64) -> f64;
+type BinaryFunction = fn(f64, f64) -> f64;
+
+fn activations() -> Vec<(Activation, Function)> {
     let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
     vec![
         (Activation::Relu, |x| x.max(0.0)),
@@ -73,7 +76,7 @@ fn activations() -> Vec<(Activation, fn(f64) -> f64)> {
     ]
 }
 
-fn unaries() -> Vec<(Unary, fn(f64) -> f64)> {
+fn unaries() -> Vec<(Unary, Function)> {
     vec![
         (Unary::Abs, f64::abs),
         (Unary::Ceil, f64::ceil),
@@ -85,7 +88,7 @@ fn unaries() -> Vec<(Unary, fn(f64) -> f64)> {
     ]
 }
 
-fn binaries() -> [(Binary, fn(f64, f64) -> f64); 6] {
+fn binaries() -> [(Binary, BinaryFunction); 6] {
     [
         (Binary::Add, |a, b| a + b),
         (Binary::Sub, |a, b| a - b),
@@ -110,6 +113,7 @@ fn coordinate(mode: CoordinateMode, o: usize, (from, to): (usize, usize)) -> f64
 }
 
 /// Neighbors on one axis with their weights.
+#[allow(clippy::cast_possible_truncation, reason = "clamped to the axis")]
 fn neighbors(mode: ResizeMode, x: f64, n: usize) -> Vec<(usize, f64)> {
     let index = |i: f64| i.clamp(0.0, n as f64 - 1.0) as usize;
     let below = x.floor();
@@ -144,9 +148,10 @@ fn neighbors(mode: ResizeMode, x: f64, n: usize) -> Vec<(usize, f64)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    // A voxel alone has no variance: what is left of its rounding is then divided by epsilon.
     #[test]
     fn normalizations_are_their_definition(
-        (groups, size) in (1..=5_usize, 1..=9_usize), spatial in prop::collection::vec(1..=9_usize, 1..=3),
+        (groups, size) in (1..=5_usize, 1..=9_usize), spatial in prop::collection::vec(2..=9_usize, 1..=3),
         grouped: bool, convolved: bool, epsilon in prop::sample::select(vec![1e-5_f32, 1e-3]),
     ) {
         let channels = groups * size;
@@ -157,7 +162,7 @@ proptest! {
         let mut x = X;
         if convolved {
             let weight = net.value(&[&[channels, channels], &vec![1; spatial.len()][..]].concat());
-            let diagonal = |i: usize| if i % (channels + 1) == 0 { 2.0 } else { 0.0 };
+            let diagonal = |i: usize| if i.is_multiple_of(channels + 1) { 2.0 } else { 0.0 };
             let data: Vec<f32> = (0..channels * channels).map(diagonal).collect();
             net.0.constants.insert(weight, Constant { shape: net.0.shape(weight).to_vec(), data: data.into() });
             let one: Vec<AxisCase> = spatial.iter().map(|&n| (1, 1, 1, 0, 0, n)).collect();
