@@ -74,7 +74,6 @@ pub(crate) fn exists(path: &Path) -> bool {
 }
 
 /// True when a regular file is at `path`, not a folder, a pipe or a device.
-#[cfg(feature = "dicom")]
 pub(crate) fn is_file(path: &Path) -> bool {
     path.is_file()
 }

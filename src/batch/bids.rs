@@ -11,6 +11,7 @@ use crate::fs;
 /// Entities of an image that a segmentation of it keeps, in the order in which BIDS writes them.
 const KEPT: [&str; 7] = ["ses", "acq", "ce", "rec", "run", "echo", "part"];
 /// Longest label that is made of a description.
+#[cfg(feature = "dicom")]
 const LONGEST: usize = 30;
 
 /// What the name of a label volume is made of.

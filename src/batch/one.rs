@@ -123,6 +123,7 @@ fn check_picture(path: &Path, labels: &LabelMap, read: &ReadOptions) -> Result<C
 
 impl Segmentation {
     /// What the model expects and means.
+    #[cfg(feature = "dicom")]
     pub(super) fn spec(&self) -> &ModelSpec {
         &self.spec
     }

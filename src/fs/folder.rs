@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Overwrite, check_output, exists, is_dir, list, make_dir, parent, replace_file, replace_folder, sha256, sha256_of,
-    temporary_folder, unreadable,
+    Overwrite, check_output, exists, is_dir, list, replace_file, replace_folder, sha256, sha256_of, unreadable,
 };
+#[cfg(feature = "dicom")]
+use super::{make_dir, parent, temporary_folder};
 use crate::error::{Error, Result};
 
 /// The files below a folder, sorted by path, and the folders that could not be listed.
@@ -72,6 +73,7 @@ pub(crate) fn check_folder_output(path: &Path, overwrite: Overwrite, prefix: &st
 
 /// Writes a folder of files whose names begin with `prefix` through a temporary sibling that is renamed; nothing is left
 /// behind on failure.
+#[cfg(feature = "dicom")]
 pub(crate) fn write_folder(
     path: &Path,
     overwrite: Overwrite,
