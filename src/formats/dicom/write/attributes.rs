@@ -7,11 +7,6 @@ use dicom_core::VR;
 pub(super) struct Attribute(pub(super) u32, pub(super) VR);
 
 impl Attribute {
-    /// False for several values where there can be one, as some programs for anonymizing leave them in numbers.
-    pub(super) fn takes(self, value: &[u8]) -> bool {
-        !matches!(self.1, VR::DS | VR::AS | VR::DA | VR::TM | VR::CS) || !value.contains(&b'\\')
-    }
-
     /// What fills a value to an even number of bytes.
     pub(super) fn padding(self) -> u8 {
         if matches!(self.1, VR::UI | VR::OB | VR::OW | VR::UN) { 0 } else { b' ' }
@@ -165,6 +160,8 @@ pub(super) const ROI_INTERPRETED_TYPE: Attribute = Attribute(0x3006_00a4, VR::CS
 pub(super) const ROI_INTERPRETER: Attribute = Attribute(0x3006_00a6, VR::PN);
 pub(super) const APPROVAL_STATUS: Attribute = Attribute(0x300e_0002, VR::CS);
 
+pub(super) const PATIENT_WEIGHT: Attribute = Attribute(0x0010_1030, VR::DS);
+
 /// Patient and study attributes that are passed on as stored (PS3.3, C.7.1.1, C.7.2.1, C.7.2.2).
 pub(super) const INHERITED: [Attribute; 20] = [
     STUDY_DATE,
@@ -181,7 +178,7 @@ pub(super) const INHERITED: [Attribute; 20] = [
     Attribute(0x0010_1000, VR::LO),
     Attribute(0x0010_1010, VR::AS),
     Attribute(0x0010_1020, VR::DS),
-    Attribute(0x0010_1030, VR::DS),
+    PATIENT_WEIGHT,
     Attribute(0x0010_2160, VR::SH),
     Attribute(0x0010_4000, VR::LT),
     Attribute(0x0012_0062, VR::CS),

@@ -99,10 +99,8 @@ impl<'a> NewSeries<'a> {
         let empty = REQUIRED.iter().fold(Object::default(), |object, &attribute| object.empty(attribute));
         let inherited = self.source.attributes.iter().fold(empty, |object, attribute| {
             match INHERITED.iter().find(|inherited| inherited.0 == attribute.tag) {
-                Some(&inherited) if inherited.takes(&attribute.value) => {
-                    object.bytes(inherited, attribute.value.clone())
-                }
-                _ => object,
+                Some(&inherited) => object.bytes(inherited, attribute.value.clone()),
+                None => object,
             }
         });
         let series_number = self.source.series_number.and_then(|n| n.checked_mul(100)?.checked_add(self.kind.number));

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use dicom_core::value::DataSetSequence;
-use dicom_core::{DataElement, PrimitiveValue, Tag};
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_encoding::encode::EncoderFor;
 use dicom_encoding::encode::explicit_le::ExplicitVRLittleEndianEncoder;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, StandardDataDictionary};
@@ -51,6 +51,10 @@ impl Object {
 
     /// Text of any character set: bytes as they are, padded to an even number.
     pub(super) fn bytes(self, attribute: Attribute, mut bytes: Vec<u8>) -> Self {
+        // `dicom-object` would write the bytes of numeric text as a list of numbers.
+        if matches!(attribute.1, VR::DS | VR::IS) {
+            return self.text(attribute, bytes.into_iter().filter(u8::is_ascii).map(char::from).collect::<String>());
+        }
         if !bytes.len().is_multiple_of(2) {
             bytes.push(attribute.padding());
         }
@@ -172,7 +176,9 @@ impl Attribute {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attributes::{PATIENT_NAME, PER_FRAME_GROUPS, REFERENCED_SOP_CLASS, SERIES_DESCRIPTION};
+    use super::super::attributes::{
+        PATIENT_NAME, PATIENT_WEIGHT, PER_FRAME_GROUPS, REFERENCED_SOP_CLASS, SERIES_DESCRIPTION,
+    };
     use super::*;
 
     #[test]
@@ -187,6 +193,7 @@ mod tests {
             .text(SOP_INSTANCE, "1.2.4")
             .text(SERIES_DESCRIPTION, "Kopf-MRT: Kleinhirnbrücke")
             .bytes(PATIENT_NAME, b"M\xfcller".to_vec())
+            .bytes(PATIENT_WEIGHT, b"72.5747 ".to_vec())
             .large(PER_FRAME_GROUPS, [bytes.clone(), bytes.clone()].concat())
             .unwrap();
         object.write(&path, Overwrite::Refuse).unwrap();
@@ -194,6 +201,7 @@ mod tests {
         let holds = |part: &[u8]| written.windows(part.len()).any(|window| window == part);
         assert_eq!(&written[128..132], b"DICM");
         assert!(holds(b"\x10\0\x10\0PN\x06\0M\xfcller"));
+        assert!(holds(b"\x10\0\x30\x10DS\x08\x0072.5747 "));
         assert!(holds("LO\x1a\0Kopf-MRT: Kleinhirnbrücke".as_bytes()));
         let tail = [b"\0\x52\x30\x92SQ\0\0\x2c\0\0\0", bytes.as_slice(), bytes.as_slice()].concat();
         assert!(written.ends_with(&tail));
