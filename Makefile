@@ -29,8 +29,8 @@ test: venv
 test-python: $(VENV)/python-ready
 	cd python && VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CURDIR)/$(VENV)/bin/maturin develop --locked --skip-install
 	cd python && $(CURDIR)/$(VENV)/bin/mypy --strict python
-	cd python && VIRTUAL_ENV=$(CURDIR)/$(VENV) PYTHONPATH=python $(CURDIR)/$(VENV)/bin/python -m pytest -q
-	PYTHONPATH=python/python $(VENV)/bin/python examples/python/run.py
+	cd python && VIRTUAL_ENV=$(CURDIR)/$(VENV) PYTHONPATH=$(CURDIR)/python/python $(CURDIR)/$(VENV)/bin/python -m pytest -q
+	PYTHONPATH=$(CURDIR)/python/python $(VENV)/bin/python examples/python/run.py
 
 $(VENV)/python-ready: $(VENV)/ready python/tests/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r python/tests/requirements.txt
