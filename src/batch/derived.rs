@@ -57,8 +57,10 @@ impl Segmentation {
     fn write_captures(&self, folder: &Path, overwrite: Overwrite) -> Result<()> {
         let mut options = CaptureOptions::default();
         if let SourceKind::Dicom(source) = &self.inputs.source.kind {
-            options.window = source.window;
-            options.inverted = source.monochrome1;
+            // Samples that were inverted when they were read are bright where they are high, and no longer in the window.
+            let as_stored = !(source.monochrome1 && self.spec().input.invert_monochrome1);
+            options.window = source.window.filter(|_| as_stored);
+            options.inverted = source.monochrome1 && as_stored;
         }
         let captures = Captures::new(&self.inputs.channels[0], self.labels(), &options)?;
         let pixels = |picture: RgbPicture| (picture.size, picture.rgb);

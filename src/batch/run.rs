@@ -65,9 +65,7 @@ pub fn run(
 
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
-    let orientation = options.study.assume_orientation.map(|orientation| orientation.to_string());
-    let parts =
-        (options.study.volume, orientation, &options.formats, options.statistics, options.preview, options.layout);
+    let parts = (&options.study, &options.formats, options.statistics, options.preview, options.layout);
     #[cfg(feature = "dicom")]
     let parts = (parts, options.segmentation.kind, options.segmentation.keep_empty_frames);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))

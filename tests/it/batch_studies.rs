@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 
-use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Status, discover, run};
-use unet_vol::formats;
+use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Existing, Status, discover, run};
+use unet_vol::formats::{self, OnGap};
 use unet_vol::pipeline::Pipeline;
 
 use crate::batch::{Place, count, tree, volume, write};
@@ -17,6 +17,22 @@ fn brighter() -> Pipeline {
     });
     let channels = "[input]\nchannels = [{ name = 'T1' }, { name = 'FLAIR' }]";
     Pipeline::predictor_builder(spec(2, channels), Box::new(network)).build().unwrap()
+}
+
+#[test]
+fn what_was_read_in_another_way_is_not_finished() {
+    let place = Place::new(&["x_0000.nii", "x_0001.nii"]);
+    let pipeline = brighter();
+    let mut options = BatchOptions::new(place.output());
+    options.existing = Existing::Resume;
+    let mut status = |on_gap| {
+        options.study.on_gap = on_gap;
+        let cases = discover(&place.input(), &place.output(), pipeline.spec(), &DiscoverOptions::default()).unwrap();
+        run(&pipeline, cases, &options, &|_| ()).unwrap().entries[0].status
+    };
+    assert_eq!(status(OnGap::Resample), Status::Done);
+    assert_eq!(status(OnGap::Resample), Status::Skipped);
+    assert_eq!(status(OnGap::Refuse), Status::Done);
 }
 
 /// Runs a batch in the library.
