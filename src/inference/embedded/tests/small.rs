@@ -58,6 +58,17 @@ const CHAINS: &[&[Next]] = &[
         |net, x| same(net, Op::Activation(Activation::Relu), x),
         |net, x| conv(net, x, 18, (1, 1, 1, 0, 0, 0), 1),
     ],
+    // Minimal filtering, alone and before a head.
+    &[
+        |net, x| conv(net, x, 16, (1, 1, 1, 0, 0, 0), 1),
+        |net, x| {
+            net.stride_two();
+            conv(net, x, 16, (3, 1, 1, 2, 2, 0), 1)
+        },
+        |net, x| conv(net, x, 34, (3, 1, 1, 1, 1, 0), 1),
+        |net, x| same(net, Op::Activation(Activation::Relu), x),
+        |net, x| conv(net, x, 18, (1, 1, 1, 0, 0, 0), 1),
+    ],
     &[|net, x| conv(net, x, 34, (2, 2, 1, 1, 0, 0), 17), |net, x| conv(net, x, 34, (3, 1, 1, 1, 1, 0), 34)],
     &[
         |net, x| {
