@@ -95,7 +95,7 @@ pub(super) enum Kind {
         windows: Windows,
         weights: Arc<Packed>,
         /// How minimal filtering cuts it up, and the room that takes.
-        minimal: Option<(Minimal, TensorId)>,
+        minimal: Option<Box<(Minimal, TensorId)>>,
         /// Where the sums of each row of the result go that a normalization needs.
         sums: Option<TensorId>,
         /// A convolution of one tap behind this one, computed piece by piece.

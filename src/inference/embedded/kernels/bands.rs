@@ -243,13 +243,13 @@ impl Job<'_> {
                         for &(c, b) in TAKEN_BACK[place % 3] {
                             let tap = (4 * r + c) * way.depth + tap;
                             let value = self.weights.value(group, channel, tap, index);
-                            for i in 0..LANES {
-                                weight[i] += a * b * value.0[i];
+                            for (weight, value) in weight.iter_mut().zip(value.0) {
+                                *weight += a * b * value;
                             }
                         }
                     }
-                    for i in 0..LANES {
-                        sum.0[i] += x * weight[i];
+                    for (sum, weight) in sum.0.iter_mut().zip(weight) {
+                        *sum += x * weight;
                     }
                 }
             }

@@ -88,7 +88,7 @@ impl Minimal {
         let run = (to.depth * strips / 32).clamp(2, RUN).min(to.depth);
         let streams = streams.clamp(1, strips * to.depth.div_ceil(run));
         // An odd distance spreads the places over the cache.
-        let stride = rows * columns | 1;
+        let stride = (rows * columns) | 1;
         let ring = (places * stride).div_ceil(LANES);
         Some(Self { pads, depth, rows, columns, run, kept, streams, parts: [ring, sums * stride, 2 * columns + 2] })
     }
@@ -105,7 +105,7 @@ impl Minimal {
 
     /// From one place to the next.
     pub(super) fn stride(&self) -> usize {
-        self.rows * self.columns | 1
+        (self.rows * self.columns) | 1
     }
 }
 

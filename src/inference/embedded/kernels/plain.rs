@@ -75,12 +75,12 @@ impl Job<'_> {
         assert!(plane * channels <= output.len(), "the output is smaller than its extent");
         let target = Plain { values: Shared::new(output), plane, width, channels };
         if let Some(way) = self.minimal {
-            let deliver = |band: &Band, sums: &[Lanes], room: &mut Room| {
+            let finish = |band: &Band, sums: &[Lanes], room: &mut Room| {
                 for row in self.rows(band) {
                     self.restored(head, (way, band, sums), row, &target, room);
                 }
             };
-            return self.each_band((way, head.is_some()), scratch, (Room::new, deliver));
+            return self.each_band((way, head.is_some()), scratch, (Room::new, finish));
         }
         (0..order.chunks()).into_par_iter().for_each_init(Room::new, |room, chunk| {
             for row in order.rows(chunk) {
@@ -108,11 +108,11 @@ impl Job<'_> {
                 unsafe { self.sum(&span, &target, &mut room.group.taps) };
             }
         }
-        self.to_head(head, (row, columns), target, room);
+        self.through_head(head, (row, columns), target, room);
     }
 
     /// The epilogue over a piece of a row, and the head's piece computed from it.
-    fn to_head(&self, head: &Job<'_>, (row, columns): RowPiece, target: &Plain, room: &mut Room) {
+    fn through_head(&self, head: &Job<'_>, (row, columns): RowPiece, target: &Plain, room: &mut Room) {
         for (block, voxels) in room.middle[..self.to.blocks()].iter_mut().enumerate() {
             self.epilogue.apply(&mut voxels[..columns.len()], At { block, row, column: columns.start });
         }
@@ -140,11 +140,11 @@ impl Job<'_> {
                 self.restore(band, (group, index), row, &mut voxels[..columns.len()]);
             }
             if head.is_none() {
-                self.to_plain(group, (row, columns.clone()), target, &mut room.group);
+                self.deliver(group, (row, columns.clone()), target, &mut room.group);
             }
         }
         if let Some(head) = head {
-            self.to_head(head, (row, columns), target, room);
+            self.through_head(head, (row, columns), target, room);
         }
     }
 
@@ -156,12 +156,12 @@ impl Job<'_> {
                 // SAFETY: the room is this unit's.
                 unsafe { self.sum(&span, &Target::chunks(&mut room.scratch), &mut room.taps) };
             }
-            self.to_plain(group, to.clone(), target, room);
+            self.deliver(group, to.clone(), target, room);
         }
     }
 
     /// The epilogue over a group's voxels in `room`, which then go to the place `to`.
-    fn to_plain(&self, group: usize, (row, columns): RowPiece, target: &Plain, room: &mut GroupRoom) {
+    fn deliver(&self, group: usize, (row, columns): RowPiece, target: &Plain, room: &mut GroupRoom) {
         for (block, lanes) in self.weights.blocks(group).zip(&mut room.scratch) {
             let lanes = &mut lanes[..columns.len()];
             self.epilogue.apply(lanes, At { block, row, column: columns.start });

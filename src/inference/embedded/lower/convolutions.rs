@@ -68,8 +68,13 @@ impl Lowering<'_> {
         (extent.left, extent.right) = (extent.left.max(borders.0), extent.right.max(borders.1));
         let room = self.tensor(&[way.lanes() * LANES], Layout::Plain, Place::Arena(0));
         let gflop = 2e-9 * (weight.data.len() * to.voxels()) as f64;
-        let kind =
-            Kind::Convolve { windows: windows.clone(), weights, minimal: Some((way, room)), sums: None, head: None };
+        let kind = Kind::Convolve {
+            windows: windows.clone(),
+            weights,
+            minimal: Some(Box::new((way, room))),
+            sums: None,
+            head: None,
+        };
         self.step(layer, kind, layer.inputs[0])?.gflop = gflop;
         Ok(true)
     }
