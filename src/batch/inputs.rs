@@ -47,7 +47,7 @@ impl StudyOptions {
 
     /// As [`StudyOptions::read`], with what a model asks for.
     pub(super) fn read_for(&self, spec: &ModelSpec) -> ReadOptions {
-        self.read().with_invert_monochrome1(spec.input.invert_monochrome1)
+        self.read().with_invert_monochrome1(spec.input.invert_monochrome1).with_keep_slices(true)
     }
 }
 
@@ -57,6 +57,8 @@ impl StudyOptions {
 pub struct Inputs {
     /// One volume per file, all on the grid of the first.
     pub channels: Vec<Volume>,
+    /// Slices of the first channel that lie between those of the even grid that they were resampled to.
+    pub slices: Option<Volume>,
     /// The first file's.
     pub source: Source,
     /// The files and their hashes.
@@ -82,6 +84,7 @@ impl Inputs {
         check_orientation(path, &source, spec, &StudyOptions::default())?;
         Ok(Self {
             channels,
+            slices: None,
             source,
             files: Vec::new(),
             warnings: Vec::new(),
@@ -122,6 +125,7 @@ impl Inputs {
         let Some(mut inputs) = inputs else {
             return Ok(Self {
                 channels: vec![study.volume],
+                slices: study.slices,
                 source: study.source,
                 files: vec![file],
                 warnings: study.warnings,

@@ -65,7 +65,10 @@ impl Pipeline {
     /// As [`Pipeline::segment`].
     pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
         self.install(|| {
-            let outcome = self.segment(&inputs.channels)?;
+            let outcome = match inputs.source.places() {
+                Some(places) => self.segment_slices(&inputs.channels, places)?,
+                None => self.segment(&inputs.channels)?,
+            };
             let mut statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
             for label in statistics.labels.iter_mut().filter(|label| label.voxels > 0) {
                 label.confidence = outcome.confidence.get(&label.id).copied();

@@ -60,6 +60,8 @@ pub struct ReadOptions {
     pub series: Option<String>,
     /// What to do about slices that are not evenly spaced.
     pub on_gap: OnGap,
+    /// Slices that lie between those of the even grid that they are resampled to are kept beside it, in [`Study::slices`].
+    pub keep_slices: bool,
     /// Samples of MONOCHROME1 images (DICOM), of which low ones are shown bright, are inverted within the range of their
     /// stored bits, so that high is bright; otherwise they are as stored.
     pub invert_monochrome1: bool,
@@ -105,6 +107,13 @@ impl ReadOptions {
     #[must_use]
     pub fn with_on_gap(mut self, on_gap: OnGap) -> Self {
         self.on_gap = on_gap;
+        self
+    }
+
+    /// Sets [`ReadOptions::keep_slices`].
+    #[must_use]
+    pub fn with_keep_slices(mut self, keep: bool) -> Self {
+        self.keep_slices = keep;
         self
     }
 
@@ -258,6 +267,9 @@ pub struct Probe {
 pub struct Study<T = f32> {
     /// Intensities after slope and intercept, i fastest, in the file's own order of axes.
     pub volume: Volume<T>,
+    /// The slices of a DICOM series as they were before they were resampled to the even grid of `volume`, on
+    /// [`Grid::of_slices`]; where [`ReadOptions::keep_slices`] asks for them and the grid does not have them all.
+    pub slices: Option<Volume<T>>,
     /// The file's own header.
     pub source: Source,
     /// What the header says.

@@ -148,7 +148,7 @@ impl Pictures {
         let probe = self.probe(options)?;
         let data = self.voxels(options, false)?;
         let source = self.source(probe.grid);
-        Ok(Study { volume: Volume::new(probe.grid, data)?, source, warnings: probe.warnings.clone(), probe })
+        Ok(Study { volume: Volume::new(probe.grid, data)?, slices: None, source, warnings: probe.warnings.clone(), probe })
     }
 
     /// Label ids: grey values, or the indices of a palette of 8 bits.
