@@ -6,13 +6,16 @@ use rayon::prelude::*;
 
 use super::privacy::Names;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, OnGap, ReadOptions, Study};
+use crate::formats::{self, Format, OnGap, ReadOptions, Study};
 use crate::fs;
 use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
 use crate::report::FileRecord;
 use crate::resample::{self, ResampleOptions};
 use crate::volume::{Source, SourceKind, Volume};
+
+/// Channels of a picture in color.
+const COLORS: usize = 3;
 
 /// How the files of a study are read.
 #[derive(Debug, Clone, Default)]
@@ -93,18 +96,25 @@ impl Inputs {
         })
     }
 
-    /// Reads the files of one study, one per channel of `spec`.
+    /// Reads the files of one study, one per channel of `spec`; of a single picture red, green and blue are the channels
+    /// of a model that has three.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when files are missing or lie on different grids, or a file does not say where left
     /// and right are and the model tells them apart; what the reader refuses.
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
-        check_count(paths.len(), spec)?;
         let read = options.read_for(spec);
+        let mut channels: Vec<_> = paths.iter().map(|path| (path.as_ref(), None)).collect();
+        match channels.as_slice() {
+            // A picture is all channels of a model that sees color.
+            [(path, _)] if spec.input.channels.len() == COLORS && is_picture(path, &read) => {
+                channels = (0..COLORS).map(|color| (*path, Some(color))).collect();
+            }
+            _ => check_count(paths.len(), spec)?,
+        }
         let mut inputs = None;
-        for path in paths {
-            let path = path.as_ref();
-            let study = formats::read(path, &read)?;
+        for (path, color) in channels {
+            let study = formats::read(path, &read.clone().with_color(color))?;
             let file = FileRecord { path: path.to_owned(), sha256: hash(path, &study.source)? };
             inputs = Some(Self::joined(inputs, study, file, spec, options)?);
         }
@@ -137,7 +147,8 @@ impl Inputs {
         inputs.names.extend(names);
         inputs.channels.push(volume);
         inputs.files.push(file);
-        inputs.warnings.extend(study.warnings);
+        let known = inputs.warnings.clone();
+        inputs.warnings.extend(study.warnings.into_iter().filter(|warning| !known.contains(warning)));
         Ok(inputs)
     }
 
@@ -185,6 +196,10 @@ fn hash(path: &Path, source: &Source) -> Result<String> {
 pub(super) fn hash_of_files(paths: &[&Path]) -> Result<String> {
     let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
     Ok(fs::sha256_of(hashes.join("\n").as_bytes()))
+}
+
+fn is_picture(path: &Path, read: &ReadOptions) -> bool {
+    formats::probe(path, read).is_ok_and(|probe| matches!(probe.format, Format::Png | Format::Jpeg | Format::Tiff))
 }
 
 /// As many files as the network has channels.

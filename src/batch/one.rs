@@ -199,7 +199,7 @@ impl Segmentation {
     #[must_use]
     pub fn manifest(&self) -> Manifest {
         let file = |file: &FileRecord| FileRecord { path: self.without_names(&file.path), sha256: file.sha256.clone() };
-        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide(&w.message));
+        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide_in_prose(&w.message));
         Manifest {
             program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
             notice: Manifest::NOTICE,

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn slices_stand_between_the_first_and_the_last_place() {
-        let affine = Affine::from_columns([[0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [4.0, 3.0, 0.0]], [1.0, 2.0, 3.0]).unwrap();
+        let affine =
+            Affine::from_columns([[0.0, 2.0, 0.0], [0.0, 0.0, 3.0], [4.0, 3.0, 0.0]], [1.0, 2.0, 3.0]).unwrap();
         let grid = Grid::new([5, 6, 9], affine).unwrap();
         assert!((grid.slice_distance() - 4.0).abs() < 1e-12, "the step is 5 mm, the slices are 4 mm apart");
         let slices = grid.of_slices(&[1.0, 2.5, 4.0]).unwrap();

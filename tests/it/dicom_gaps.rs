@@ -137,7 +137,10 @@ fn slices_of_uneven_steps_are_decided_where_they_are() {
         outputs.secondary_capture = Some(dir.path().join("captures"));
         done.write(&outputs).unwrap();
         let volume = formats::read_labels(dir.path().join("labels.nii.gz"), &ReadOptions::new()).unwrap().labels;
-        assert_eq!((volume.grid().shape(), volume.ids.data()), (done.labels().grid().shape(), done.labels().ids.data()));
+        assert_eq!(
+            (volume.grid().shape(), volume.ids.data()),
+            (done.labels().grid().shape(), done.labels().ids.data())
+        );
 
         // No affine has them all: a reader that needs one is told so.
         let error = formats::read_labels(dir.path().join("seg.dcm"), &ReadOptions::new()).unwrap_err();

@@ -197,6 +197,7 @@ impl Triage {
         times: Range<usize>,
         options: &ReadOptions,
     ) -> Result<Vec<Study<T>>> {
+        self.check(row, options)?;
         let stack = self.stack(row)?;
         let probe = stack.probe(&self.instances, self.path.clone(), options.assume_orientation)?;
         let mut warnings = probe.warnings.clone();

@@ -187,7 +187,7 @@ fn thirty_three_and_117_classes_of_noise_regions_and_ties_equal_brute_force() {
 #[test]
 fn slices_between_those_of_a_grid_are_decided_where_they_are() {
     let working = grid([6, 7, 8], [[2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]]);
-    let scores = smooth([6, 7, 8], 4, 5);
+    let scores = noise(336 * 4, 5);
     let mut between = 0;
     for target in targets(&working) {
         let last = float(target.shape()[2] - 1);
@@ -199,10 +199,12 @@ fn slices_between_those_of_a_grid_are_decided_where_they_are() {
                 let slab: Vec<f32> = (0..4).flat_map(|c| &scores[(c * 8 + k) * 42..][..42]).copied().collect();
                 decider.push(&slab, 1).unwrap();
             }
-            assert!(decider.held_bytes() <= {
-                let stand_in = target.of_slices(&places).unwrap();
-                Decider::bytes(&working, &stand_in, &options, 1)
-            });
+            assert!(
+                decider.held_bytes() <= {
+                    let stand_in = target.of_slices(&places).unwrap();
+                    Decider::bytes(&working, &stand_in, &options, 1)
+                }
+            );
             let found = decider.finish().unwrap();
             assert_eq!(*found.grid(), target.of_slices(&places).unwrap());
             let alone = |&place: &f64| decide(&working, &target.of_slices(&[place]).unwrap(), &options, &scores, &[3]);
@@ -211,10 +213,12 @@ fn slices_between_those_of_a_grid_are_decided_where_they_are() {
             let whole = decide(&working, &target, &options, &scores, &[3]);
             let slice = target.shape()[0] * target.shape()[1];
             assert_eq!(wanted[..slice], whole[..slice]);
-            between += usize::from(wanted[slice..2 * slice] != whole[..slice]);
+            let [second, third, own] =
+                [(2, &whole), (3, &whole), (3, &wanted)].map(|(n, of)| &of[n * slice..][..slice]);
+            between += usize::from(own != second && own != third);
         }
     }
-    assert!(between > 10, "slices between others have labels of their own");
+    assert!(between >= 5, "slices between others have labels of their own");
     let options = DecideOptions::new(ids(4));
     assert!(Decider::of_slices(&working, &working, &[1.0, 0.5], &options).is_err());
 }

@@ -170,7 +170,9 @@ pub(super) fn by_slice<'a>(labels: &'a LabelMap, source: &'a Source) -> Result<(
     };
     let Some(ids) = labels.ids.slices(places)? else {
         return Err(Error::usage("the slices of the series lie between those of the even grid that the labels are on")
-            .hint("decide labels where the slices are (Pipeline::segment_slices) and give them with Source::by_slice"));
+            .hint(
+                "decide labels where the slices are (Pipeline::segment_slices) and give them with Source::by_slice",
+            ));
     };
     Ok((Cow::Owned(LabelMap::new(ids, labels.table.clone())), Cow::Owned(own)))
 }

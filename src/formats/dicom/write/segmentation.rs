@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::super::decimal::decimal;
 use super::attributes::*;
 use super::common::{self, Kind, NewSeries, Repertoire};
 use super::frames::{Frame, Frames};
 use super::object::Object;
 use super::uid::new_uid;
-use super::super::decimal::decimal;
 use super::{pack, terms};
 use crate::error::{Error, Result};
 use crate::formats::dicom::color::cielab;
@@ -82,8 +82,11 @@ pub fn write_segmentation(
     };
     let is_placed = common::is_placed(dicom);
     let object = series.instance(1);
-    let object =
-        if is_placed { object } else { object.without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE) };
+    let object = if is_placed {
+        object
+    } else {
+        object.without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE).empty(PATIENT_ORIENTATION)
+    };
     let object = object
         .text(IMAGE_TYPE, "DERIVED\\PRIMARY")
         .text(CONTENT_LABEL, "SEGMENTATION")
@@ -93,7 +96,7 @@ pub fn write_segmentation(
         .text(SEGMENTATION_TYPE, if is_binary { "BINARY" } else { "LABELMAP" })
         .items(SEGMENTS, segments)
         .items(REFERENCED_SERIES, [common::referenced_series(dicom)])
-        .items(SHARED_GROUPS, [shared_groups(dicom)]);
+        .items(SHARED_GROUPS, [shared_groups(&source, dicom)]);
     let encoded = frames.list.par_iter().map(|frame| groups(frame, is_binary, is_placed).encoded());
     let encoded = encoded.collect::<Result<Vec<_>>>()?;
     let object = dimensions(object, is_binary, is_placed).large(PER_FRAME_GROUPS, encoded.concat())?;
@@ -130,21 +133,21 @@ fn background() -> Object {
         .items(PROPERTY_TYPE, [terms::code("DCM", "125040", "Background")])
 }
 
-/// What all frames share: voxel size and orientation.
-fn shared_groups(dicom: &DicomSource) -> Object {
+/// What all frames share: voxel size and orientation; nothing where the source has no place in the patient.
+fn shared_groups(source: &Source, dicom: &DicomSource) -> Object {
+    let Some(slice) = dicom.slices.first().filter(|_| common::is_placed(dicom)) else { return Object::default() };
     let measures = Object::default().text(PIXEL_SPACING, &dicom.pixel_spacing);
-    // Slices of uneven steps have no spacing that could be stated.
-    let measures = match (dicom.slice_distance, dicom.slice_thickness) {
-        (Some(mm), _) => measures.text(SLICE_THICKNESS, decimal(mm)).text(SPACING_BETWEEN_SLICES, decimal(mm)),
-        (None, Some(mm)) => measures.text(SLICE_THICKNESS, decimal(mm)),
-        (None, None) => measures,
+    let measures = match dicom.slice_distance.map(decimal) {
+        Some(mm) => measures.text(SLICE_THICKNESS, &mm).text(SPACING_BETWEEN_SLICES, &mm),
+        // Slices of uneven steps have no spacing that could be stated, but readers want a thickness.
+        None => {
+            let mm = dicom.slice_thickness.unwrap_or_else(|| source.grid.slice_distance());
+            measures.text(SLICE_THICKNESS, decimal(mm))
+        }
     };
-    let orientation = dicom.slices.first().filter(|_| common::is_placed(dicom)).map(|slice| &slice.orientation);
-    let object = Object::default().items(PIXEL_MEASURES, [measures]);
-    match orientation {
-        Some(text) => object.items(PLANE_ORIENTATION, [Object::default().text(IMAGE_ORIENTATION, text)]),
-        None => object,
-    }
+    Object::default()
+        .items(PIXEL_MEASURES, [measures])
+        .items(PLANE_ORIENTATION, [Object::default().text(IMAGE_ORIENTATION, &slice.orientation)])
 }
 
 /// What one frame is: its place, if it has one, its segment and the image that it was made from.
