@@ -34,15 +34,23 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume], places: Option<&[f64
     clock.stop(Stage::Prepare);
     watch.step(Stage::Prepare, 1, 1)?;
 
-    let Inferred { ids, slices, probabilities, confidence } = match fed {
+    let Inferred { ids, slices, probabilities, confidence, not_finite } = match fed {
         Some(fed) => infer(pipeline, &layouts, &fed, &grid, between)?,
         None => Inferred {
             ids: Volume::zeros(grid)?,
             slices: between.map(|places| Volume::zeros(grid.of_slices(places)?)).transpose()?,
             probabilities: nothing(pipeline, &layouts),
             confidence: BTreeMap::new(),
+            not_finite: 0,
         },
     };
+    if not_finite > 0 {
+        let message = format!(
+            "{not_finite} of the network's scores are NaN or infinite, so that labels there mean nothing: the model's \
+             weights are damaged, or the image has values beyond what it computes with"
+        );
+        warnings.push(Warning::new("scores-not-finite", message));
+    }
     clock.stop(Stage::Network);
 
     watch.step(Stage::Postprocess, 0, 1)?;
@@ -80,6 +88,8 @@ struct Inferred {
     slices: Option<Volume<u16>>,
     probabilities: Option<Probabilities>,
     confidence: BTreeMap<u16, Confidence>,
+    /// Scores that are NaN or infinite.
+    not_finite: usize,
 }
 
 /// Seconds of one stage after the other.
@@ -153,7 +163,7 @@ fn infer(
     let decider = Decider::new(working, target, &decide)?;
     let slices = between.map(|places| Decider::of_slices(working, target, places, &decide)).transpose()?;
     let meter = ConfidenceMeter::new(&decide, activation);
-    let mut sink = Sink { decider, slices, store, meter, classes: layouts.classes, row, rows };
+    let mut sink = Sink { decider, slices, store, meter, classes: layouts.classes, row, rows, not_finite: 0 };
     let mirror = Mirror::new(pipeline, &layout, working.orientation(), layouts.classes)?;
     let mut passes = Passes::new(pipeline, &layout, layouts.classes, mirror)?;
     if covers(&layout) {
@@ -181,8 +191,9 @@ fn infer(
     }
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
     let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
+    let not_finite = sink.not_finite;
     let slices = sink.slices.map(Decider::finish).transpose()?;
-    Ok(Inferred { ids: sink.decider.finish()?, slices, probabilities: sink.store, confidence })
+    Ok(Inferred { ids: sink.decider.finish()?, slices, probabilities: sink.store, confidence, not_finite })
 }
 
 /// Where finished planes of scores go.
@@ -197,10 +208,13 @@ struct Sink {
     row: usize,
     /// Rows of a plane of it.
     rows: usize,
+    /// Scores so far that were NaN or infinite.
+    not_finite: usize,
 }
 
 impl Sink {
     fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
+        self.not_finite += slab.not_finite(self.row * self.rows);
         slab.activate(pipeline.spec().output.activation, self.classes, self.row * self.rows)?;
         if let Some(meter) = &mut self.meter {
             meter.take(slab.data, slab.class_stride, slab.planes, self.row, self.rows)?;

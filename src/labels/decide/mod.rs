@@ -246,7 +246,7 @@ impl Decider {
 fn between(working: &Grid, target: &Target, options: &DecideOptions) -> Option<Target> {
     let is_there = target.grid == *working && target.places.is_none();
     let between = options.interpolation == Interpolation::Nearest && !is_there;
-    between.then(|| Target { grid: *working, places: None })
+    between.then_some(Target { grid: *working, places: None })
 }
 
 #[cfg(test)]
