@@ -44,7 +44,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SERIES", help_heading = "Input")]
     series: Option<String>,
 
-    /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there.
+    /// Missing or uneven slices of a DICOM series: refuse, or interpolate between those that are there; DICOM objects
+    /// then hold the labels of the slices that are there, NIfTI those of the even grid.
     #[arg(long, value_enum, default_value_t = GapChoice::Refuse, help_heading = "Input")]
     on_gap: GapChoice,
 
