@@ -21,9 +21,18 @@ $(VENV)/ready: tests/oracle/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/oracle/requirements.txt
 	touch $@
 
+# The Rust tests, the Python oracles, the Python package with its examples; without Python the Rust tests alone.
+ifeq ($(shell $(PYTHON) -c 'import sys, venv, ensurepip; print(sys.version_info >= (3, 11))' 2>&1),True)
 test: venv
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(CARGO) test --locked
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/python tests/oracle/run.py
+	$(MAKE) test-python
+else
+test:
+	$(CARGO) test --locked
+	@echo "SKIPPED: the oracles, the Python package and its examples."
+	@echo "'$(PYTHON)' is not Python 3.11 or newer with the module venv; 'make test PYTHON=python3.12' names another."
+endif
 
 # The Python package: built into the virtual environment, types checked, tests and examples run.
 test-python: $(VENV)/python-ready
