@@ -224,17 +224,21 @@ def robustness(program: Program, image: nib.Nifti1Image, want: np.ndarray, base:
 
 
 # -------------------------------------------------------------------------------------------------- what is no head
-def no_heads(program: Program, others: list[Path], figures: dict) -> None:
-    head("What is no head", "study", "labeled ml", "warnings")
-    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+def made_no_heads() -> dict[str, np.ndarray]:
+    """Volumes of 1 mm that are no head."""
     made = {
         "all zero": np.zeros((120, 120, 120)),
         "all 7": np.full((120, 120, 120), 7.0),
         "noise": np.random.default_rng(0).normal(100, 20, (120, 120, 120)),
         "a ball": 100.0 * (np.linalg.norm(np.indices((160, 160, 160)) - 80, axis=0) < 70),
     }
+    return {name: volume.astype(np.float32) for name, volume in made.items()}
+
+
+def no_heads(program: Program, others: list[Path], figures: dict) -> None:
+    head("What is no head", "study", "labeled ml", "warnings")
     figures["no_heads"] = {}
-    results = {name: program.run_array(v.astype(np.float32), affine)[1] for name, v in made.items()}
+    results = {name: program.run_array(v, np.eye(4))[1] for name, v in made_no_heads().items()}
     results |= {path.name: program.run(path)[1] for path in others}
     for name, manifest in results.items():
         ml = sum(label["ml"] for label in manifest["labels"])

@@ -1,8 +1,10 @@
-"""Writes a network as ONNX (opset 17): dynamic batch and spatial size, weights stored as fp32 or as fp16 with a Cast.
+"""Writes a network as ONNX (opset 17) with dynamic batch and spatial size.
 
-    python export.py --model run/state.pt --out brain.onnx --fp16 --golden brain.golden --data data
+    python export.py --model run/state.pt --out brain.onnx --store int8 --golden brain.golden --data data
 
-The file carries the contract of the model in its metadata, and under `config` what train.py --init needs to go on from
+What is stored is small, what is computed with is fp32: `--store fp16` puts a Cast behind each weight, `--store int8` a Cast
+and a Mul by a scale per output channel behind the weights of the large convolutions. Every runtime folds these when it
+loads the file (ONNX Runtime leaves DequantizeLinear in the graph, hence the two nodes). The file carries the contract of the model in its metadata, and under `config` what train.py --init needs to go on from
 it. Normalisation layers do not exist in the network, so there is nothing to fold.
 """
 
@@ -25,11 +27,33 @@ from network import FACTOR, UNet
 from weights import load
 
 
+CASE = (64, 80, 64)
+"""Voxels of the stored case: the crop of training."""
+STORES = ("int8", "fp16", "fp32")
+
+
+def quantised(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(int8 values, float32 scales [C, 1, ...]) of weights [C, ...]: zero is 0, and of 41 scales that clip up to two fifths
+    of the largest weight each output channel takes the one with the least squared error."""
+    axes = tuple(range(1, weight.ndim))
+    largest = np.maximum(np.abs(weight).max(axis=axes, keepdims=True), 1e-12)
+    values, scales = np.zeros(weight.shape, np.int8), largest / np.float32(127)
+    least = np.full(largest.shape, np.inf)
+    for clip in np.linspace(0.6, 1.0, 41, dtype=np.float32):
+        scale = largest * clip / np.float32(127)
+        q = np.clip(np.round(weight / scale), -127, 127)
+        error = ((q * scale - weight) ** 2).sum(axis=axes, keepdims=True)
+        better = error < least
+        values, scales = np.where(better, q, values).astype(np.int8), np.where(better, scale, scales)
+        least = np.minimum(error, least)
+    return values, scales.astype(np.float32)
+
+
 class Graph:
     """Nodes and initialisers; every method appends a node and returns the name of its output."""
 
-    def __init__(self, fp16: bool) -> None:
-        self.fp16 = fp16
+    def __init__(self, store: str) -> None:
+        self.store = store
         self.nodes: list[onnx.NodeProto] = []
         self.arrays: list[onnx.TensorProto] = []
         self.scales = self.constant("scales", np.array([1, 1, 2, 2, 2], np.float32))
@@ -39,7 +63,14 @@ class Graph:
         return name
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        if self.fp16 and value.ndim > 1:
+        """A first layer, 1x1x1 convolutions and biases hold few of the weights and are not stored as int8."""
+        large = value.ndim > 2 and value.shape[1] > 1 and np.prod(value.shape[2:]) > 1
+        if self.store == "int8" and large:
+            for kind, array in zip((".int8", ".scale"), quantised(value)):
+                self.arrays.append(numpy_helper.from_array(array, name + kind))
+            cast = self.node("Cast", [name + ".int8"], name + ".cast", to=TensorProto.FLOAT)
+            return self.node("Mul", [cast, name + ".scale"], name)
+        if self.store != "fp32" and value.ndim > 1:
             self.arrays.append(numpy_helper.from_array(value.astype(np.float16), name + ".fp16"))
             return self.node("Cast", [name + ".fp16"], name, to=TensorProto.FLOAT)
         self.arrays.append(numpy_helper.from_array(value, name))
@@ -79,9 +110,9 @@ class Graph:
         return x
 
 
-def to_onnx(net: UNet, title: str, fp16: bool) -> onnx.ModelProto:
+def to_onnx(net: UNet, title: str, store: str) -> onnx.ModelProto:
     """`image` [batch, 1, x, y, z] -> `logits` [batch, 33, x, y, z]; initialisers are named like the parameters."""
-    g = Graph(fp16)
+    g = Graph(store)
     x, skips = "image", []
     for i, block in enumerate(net.down):
         if i:
@@ -119,25 +150,28 @@ def save_and_compare(model: onnx.ModelProto, net: torch.nn.Module, out: Path, si
         want = net(torch.from_numpy(x)).numpy()
     got = session.run(None, {"image": x})[0]
     difference, largest = float(np.abs(got - want).max()), float(np.abs(want).max())
-    print(f"{out}: {out.stat().st_size} bytes, differs from torch by {difference:.2g} of {largest:.3g}")
+    same = float((got.argmax(1) == want.argmax(1)).mean())
+    print(f"{out}: {out.stat().st_size} bytes, differs from torch by {difference:.2g} of {largest:.3g}, {same:.4f} of the labels same")
     return session
 
 
 def write_golden(session, data: Path, number: int, seed: int, path: Path) -> None:
-    """A synthetic head of a held-back map and what the exported model makes of it."""
+    """The middle of a synthetic head of a held-back map, and what the exported model makes of it."""
     s = synthesise(torch.from_numpy(undeformed(data, number)), np.random.RandomState(seed), t1_share=0.5)
-    image = np.round(s.image.numpy() * 255).astype(np.uint8)
+    middle = tuple(slice((n - m) // 2, (n + m) // 2) for n, m in zip(s.image.shape, CASE))
+    image = golden.coarse(s.image.numpy()[middle] * 255)
     logits = session.run(None, {"image": (image / np.float32(255))[None, None]})[0][0]
     classes = logits.argmax(0).astype(np.uint8)
     golden.write(path, image, classes, 1 / 255, 0.0)
-    print(f"{path}: {float((classes == s.first.numpy()).mean()):.4f} of the voxels as in the target")
+    same = float((classes == s.first.numpy()[middle]).mean())
+    print(f"{path}: {path.stat().st_size} bytes, {len(np.unique(classes))} classes, {same:.4f} of the voxels as in the target")
 
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--model", type=Path, required=True, help="state.pt or .onnx")
     ap.add_argument("--out", type=Path, required=True)
-    ap.add_argument("--fp16", action="store_true", help="store the convolution weights as fp16")
+    ap.add_argument("--store", choices=STORES, default="fp32", help="how the weights lie in the file")
     ap.add_argument("--raw", action="store_true", help="the last weights instead of their moving average")
     ap.add_argument("--golden", type=Path, help="also write the stored case of `models verify`")
     ap.add_argument("--data", type=Path, default=Path("data"), help="golden: folder of map_NN.npy")
@@ -147,7 +181,7 @@ def main() -> None:
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     net = load(a.model, averaged=not a.raw).eval()
-    session = save_and_compare(to_onnx(net, a.out.stem, a.fp16), net, a.out, (48, 32, 64), a.threads)
+    session = save_and_compare(to_onnx(net, a.out.stem, a.store), net, a.out, (48, 32, 64), a.threads)
     if a.golden:
         write_golden(session, a.data, a.map, a.seed, a.golden)
 

@@ -9,6 +9,11 @@ from pathlib import Path
 import numpy as np
 
 
+def coarse(image: np.ndarray) -> np.ndarray:
+    """`image` of 0..255 as uint8 in steps of four: noise is what a stored case is made of, and six bits of it are enough."""
+    return (4 * np.clip(np.round(image / 4), 0, 63)).astype(np.uint8)
+
+
 def write(path: Path, image: np.ndarray, classes: np.ndarray, scale: float, offset: float) -> None:
     """gzip of `ULV2`, the three sizes of the input as u32, `scale` and `offset` as f32 (a value of the input is
     image * scale + offset), `image` uint8 and `classes` uint8, whose sizes are those of the network's output."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from network import Config, UNet
@@ -19,7 +20,7 @@ _V0_NAMES = {
 
 
 def load_onnx(path: Path) -> UNet:
-    """The network of a file written by export.py (fp32 or fp16-stored), or of the first model `brain_v0.onnx`."""
+    """The network of a file written by export.py (whatever its `--store`), or of the first model `brain_v0.onnx`."""
     import onnx
     from onnx import numpy_helper
 
@@ -29,6 +30,8 @@ def load_onnx(path: Path) -> UNet:
     if "config" in meta:
         config = Config.from_dict(json.loads(meta["config"]))
         state = {k.removesuffix(".fp16"): v for k, v in arrays.items()}
+        for k in [k.removesuffix(".int8") for k in arrays if k.endswith(".int8")]:
+            state[k] = arrays[k + ".int8"].astype(np.float32) * arrays[k + ".scale"]
     else:
         config = Config()
         kinds = {".w": ".weight", ".b": ".bias"}

@@ -33,14 +33,22 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     clock.stop(Stage::Prepare);
     watch.step(Stage::Prepare, 1, 1)?;
 
-    let Inferred { ids, probabilities, confidence } = match fed {
+    let Inferred { ids, probabilities, confidence, not_finite } = match fed {
         Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
         None => Inferred {
             ids: Volume::zeros(grid)?,
             probabilities: nothing(pipeline, &layouts),
             confidence: BTreeMap::new(),
+            not_finite: 0,
         },
     };
+    if not_finite > 0 {
+        let message = format!(
+            "{not_finite} of the network's scores are NaN or infinite, so that labels there mean nothing: the model's \
+             weights are damaged, or the image has values beyond what it computes with"
+        );
+        warnings.push(Warning::new("scores-not-finite", message));
+    }
     clock.stop(Stage::Network);
 
     watch.step(Stage::Postprocess, 0, 1)?;
@@ -62,6 +70,8 @@ struct Inferred {
     ids: Volume<u16>,
     probabilities: Option<Probabilities>,
     confidence: BTreeMap<u16, Confidence>,
+    /// Scores that are NaN or infinite.
+    not_finite: usize,
 }
 
 /// Seconds of one stage after the other.
@@ -117,7 +127,7 @@ fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) 
     let [row, rows, _] = working.shape();
     let decider = Decider::new(working, target, &decide)?;
     let meter = ConfidenceMeter::new(&decide, activation);
-    let mut sink = Sink { decider, store, meter, classes: layouts.classes, row, rows };
+    let mut sink = Sink { decider, store, meter, classes: layouts.classes, row, rows, not_finite: 0 };
     let mirror = Mirror::new(pipeline, &layout, working.orientation(), layouts.classes)?;
     let mut passes = Passes::new(pipeline, &layout, layouts.classes, mirror)?;
     if covers(&layout) {
@@ -145,7 +155,8 @@ fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) 
     }
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
     let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
-    Ok(Inferred { ids: sink.decider.finish()?, probabilities: sink.store, confidence })
+    let not_finite = sink.not_finite;
+    Ok(Inferred { ids: sink.decider.finish()?, probabilities: sink.store, confidence, not_finite })
 }
 
 /// Where finished planes of scores go.
@@ -158,10 +169,13 @@ struct Sink {
     row: usize,
     /// Rows of a plane of it.
     rows: usize,
+    /// Scores so far that were NaN or infinite.
+    not_finite: usize,
 }
 
 impl Sink {
     fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
+        self.not_finite += slab.not_finite(self.row * self.rows);
         slab.activate(pipeline.spec().output.activation, self.classes, self.row * self.rows)?;
         if let Some(meter) = &mut self.meter {
             meter.take(slab.data, slab.class_stride, slab.planes, self.row, self.rows)?;

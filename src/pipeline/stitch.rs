@@ -24,6 +24,15 @@ pub struct Slab<'a> {
 }
 
 impl Slab<'_> {
+    /// How many scores are NaN or infinite.
+    pub(super) fn not_finite(&self, plane: usize) -> usize {
+        /// Scores of one job: few enough that their count fits the lanes in which it is summed.
+        const STRETCH: usize = 1 << 16;
+        let count = |scores: &[f32]| scores.iter().map(|score| u32::from(!score.is_finite())).sum::<u32>() as usize;
+        let classes = self.data.par_chunks(self.class_stride);
+        classes.flat_map(|class| class[..self.planes * plane].par_chunks(STRETCH)).map(count).sum()
+    }
+
     /// Replaces scores by what `activation` makes of them; memory holds one plane more.
     pub(super) fn activate(&mut self, activation: Activation, classes: usize, plane: usize) -> Result<()> {
         if activation == Activation::None {

@@ -30,7 +30,7 @@ fn cases(folder: &str) -> Vec<(Case, Graph)> {
 #[test]
 fn shapes_of_every_operator_and_network_are_those_of_onnx_runtime() {
     let all: Vec<_> = ["operators", "networks"].into_iter().flat_map(cases).collect();
-    assert_eq!(all.len(), 240 + 22);
+    assert_eq!(all.len(), 250 + 22);
     let mut wrong = Vec::new();
     for (case, graph) in &all {
         for run in &case.runs {

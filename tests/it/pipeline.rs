@@ -507,6 +507,23 @@ fn only_the_box_above_the_threshold_is_fed() {
     check_probabilities(&outcome);
 }
 
+/// Scores that are no numbers are counted, whether one patch covers the grid or several do.
+#[test]
+fn scores_that_are_not_finite_come_with_a_warning() {
+    let study = texture(grid([6, 6, 6]), 2, true);
+    for tiling in ["", "[tiling]\nmethod = 'sliding-window'\npatch = [6, 6, 3]\noverlap = 0.0\n"] {
+        let network = Network::new(3, 1, 2, |input, _, output| {
+            output.fill(0.5);
+            output[0] = f32::NAN;
+            output[input.len()] = f32::INFINITY;
+        });
+        let outcome = segment(builder(network, spec(2, tiling)), std::slice::from_ref(&study));
+        let warning = outcome.warnings.iter().find(|w| w.code == "scores-not-finite").unwrap();
+        let bad = if tiling.is_empty() { 2 } else { 4 };
+        assert!(warning.message.starts_with(&format!("{bad} of the network's scores")), "{warning}");
+    }
+}
+
 #[test]
 fn odd_intensities_come_with_a_warning() {
     let normalized = "[input.normalize]\nsteps = [{ kind = 'min-max' }]";

@@ -390,10 +390,46 @@ def stored_types():
     b = Builder("weights_transposed", 4, 3)
     w = b.op("Transpose", b.weight(3, 3, 3, 4), perm=[3, 0, 1, 2])
     CASES.add(b.name, b.model(b.op("Conv", "x", w)), (1, 3, 5, 6))
+    quantized_weights()
     b = Builder("half_inside", 4, 3)
     h = b.op("Cast", "x", to=TensorProto.FLOAT16)
     h = b.op("Relu", b.op("Conv", h, b.weight(4, 3, 3, 3, dtype=np.float16), pads=[1] * 4))
     CASES.add(b.name, b.model(b.op("Cast", h, to=TensorProto.FLOAT)), (1, 3, 5, 6))
+
+
+def quantized_weights():
+    """Weights of one byte, which constants scale: as export.py writes them, and as quantizers of others do."""
+    def bytes_of(b, *shape, dtype=np.int8):
+        limits = np.iinfo(dtype)
+        return b.constant(b.rng.integers(limits.min, limits.max + 1, shape).astype(dtype))
+
+    def scales(b, *shape):
+        return b.weight(*shape, low=0.001, high=0.003)
+
+    def case(name, weight, rank=4, opset=17, shape=(1, 3, 5, 6), kind="Conv", **attributes):
+        b = Builder(name, rank, 3, opset)
+        CASES.add(name, b.model(b.op(kind, "x", weight(b), **attributes)), shape)
+
+    def dequantized(b, x, *more, **attributes):
+        return b.op("DequantizeLinear", x, *more, **attributes)
+
+    case("weights_i8_scaled", lambda b: b.op("Mul", b.op("Cast", bytes_of(b, 5, 3, 3, 3, 3), to=TensorProto.FLOAT), scales(b, 5, 1, 1, 1, 1)),
+         rank=5, shape=(1, 3, 4, 5, 3), pads=[1] * 6)
+    case("weights_u8_tensor", lambda b: dequantized(b, bytes_of(b, 4, 3, 3, 3, dtype=np.uint8), scales(b), b.constant(np.uint8(117))), opset=10)
+    case("weights_i8_tensor", lambda b: dequantized(b, bytes_of(b, 4, 3, 3, 3), scales(b)), opset=13)
+    case("weights_i8_axis0", lambda b: dequantized(b, bytes_of(b, 4, 3, 3, 3), scales(b, 4), axis=0), opset=13)
+    case("weights_u8_axis1", lambda b: dequantized(b, bytes_of(b, 3, 4, 2, 2, dtype=np.uint8), scales(b, 4), bytes_of(b, 4, dtype=np.uint8)),
+         kind="ConvTranspose", strides=[2, 2], opset=19)
+    case("weights_i16_axis", lambda b: dequantized(b, bytes_of(b, 4, 3, 1, 1, dtype=np.int16), scales(b, 4), axis=-4), opset=21)
+    case("weights_i8_transposed", lambda b: b.op("Transpose", dequantized(b, b.op("Transpose", bytes_of(b, 4, 3, 3, 3), perm=[1, 2, 3, 0]), scales(b, 4), axis=3), perm=[3, 0, 1, 2]))
+    case("weights_i8_joined", lambda b: dequantized(b, b.op("Concat", bytes_of(b, 2, 3, 1, 1), bytes_of(b, 3, 3, 1, 1), axis=0), scales(b)))
+    b = Builder("bias_i32", 4, 3)
+    w = dequantized(b, bytes_of(b, 4, 3, 3, 3), scales(b, 4), axis=0)
+    bias = dequantized(b, b.constant(b.rng.integers(-90000, 90000, 4).astype(np.int32)), scales(b, 4), axis=0)
+    CASES.add(b.name, b.model(b.op("Conv", "x", w, bias)), (1, 3, 5, 6))
+    b = Builder("weights_i8_typed_field", 4, 3)
+    b.weights.append(helper.make_tensor("typed", TensorProto.INT8, [2, 3, 1, 1], [-128, 127, -1, 0, 5, -77]))
+    CASES.add(b.name, b.model(b.op("Conv", "x", dequantized(b, "typed", scales(b), b.constant(np.int8(-3))))), (1, 3, 5, 6))
 
 
 def main():

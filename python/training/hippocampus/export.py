@@ -1,6 +1,6 @@
-"""Writes the hippocampus model as ONNX with fp16-stored weights, and the stored case of `unet-vol models verify`.
+"""Writes the hippocampus model as ONNX, and the stored case of `unet-vol models verify`.
 
-    python -m hippocampus.export --model run_hippo/state.pt --out hippocampus.onnx --golden hippocampus.golden
+    python -m hippocampus.export --model run_hippo/state.pt --out hippocampus.onnx --store int8 --golden hippocampus.golden
 
 The stored case is cut from the synthetic head of `testdata/`, so no scan is in it.
 """
@@ -17,11 +17,11 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 import golden
-from export import Graph, save_and_compare
+from export import STORES, Graph, save_and_compare
 from hippocampus.cases import normalised
 from hippocampus.network import FACTOR, HALO, ValidConfig, ValidUNet
 
-SIDE = (78, 94, 78)
+SIDE = (58, 66, 58)
 """x, y, z voxels of the stored case."""
 HEAD = Path(__file__).parents[3] / "testdata" / "synthetic_head.nii.gz"
 
@@ -34,9 +34,9 @@ def load(path: Path) -> ValidUNet:
     return net.eval()
 
 
-def to_onnx(net: ValidUNet) -> ModelProto:
+def to_onnx(net: ValidUNet, store: str) -> ModelProto:
     """`image` [batch, 1, z, y, x] -> `logits` [batch, 3, z - 38, y - 38, x - 38]."""
-    g = Graph(fp16=True)
+    g = Graph(store)
     for name, value in (("from4", 4), ("to4", -4), ("from16", 16), ("to16", -16)):
         g.arrays.append(numpy_helper.from_array(np.full(3, value, np.int64), name))
     g.arrays.append(numpy_helper.from_array(np.array([2, 3, 4], np.int64), "spatial"))
@@ -77,16 +77,17 @@ def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--model", type=Path, required=True, help="state.pt")
     ap.add_argument("--out", type=Path, required=True)
+    ap.add_argument("--store", choices=STORES, default="fp32", help="how the weights lie in the file")
     ap.add_argument("--golden", type=Path, help="also write the stored case of `models verify`")
     ap.add_argument("--threads", type=int, default=2)
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     net = load(a.model)
-    session = save_and_compare(to_onnx(net), net, a.out, (58, 62, 66), a.threads)
+    session = save_and_compare(to_onnx(net, a.store), net, a.out, (58, 62, 66), a.threads)
     if a.golden:
         x = synthetic_case()
         offset, scale = float(x.min()), float(np.ptp(x)) / 255
-        image = np.round((x - offset) / scale).astype(np.uint8)
+        image = golden.coarse((x - offset) / scale)
         logits = session.run(None, {"image": (image * np.float32(scale) + np.float32(offset))[None, None]})[0][0]
         classes = logits.argmax(0).astype(np.uint8)
         golden.write(a.golden, image, classes, scale, offset)

@@ -183,8 +183,8 @@ def test_a_resumed_run_takes_the_same_steps(tmp_path):
 
 
 # -------------------------------------------------------------------------------------------------------------- export
-@pytest.mark.parametrize("fp16", [False, True])
-def test_export_gives_the_same_logits_and_can_be_trained_on(tmp_path, fp16):
+@pytest.mark.parametrize(("store", "tolerance"), [("fp32", 1e-4), ("fp16", 2e-2), ("int8", 1e-1)])
+def test_export_gives_the_same_logits_and_can_be_trained_on(tmp_path, store, tolerance):
     pytest.importorskip("onnx")
     ort = pytest.importorskip("onnxruntime")
     import onnx
@@ -195,13 +195,13 @@ def test_export_gives_the_same_logits_and_can_be_trained_on(tmp_path, fp16):
     torch.manual_seed(0)
     net = UNet(LARGE).eval()
     file = tmp_path / "net.onnx"
-    onnx.save(export.to_onnx(net, "net", fp16), file)
+    onnx.save(export.to_onnx(net, "net", store), file)
     back = weights.load(file)
     assert back.config == LARGE
     x = torch.rand(2, 1, 16, 32, 16)
     got = ort.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"image": x.numpy()})[0]
     with torch.no_grad():
-        for reference, tolerance in ((net, 2e-2 if fp16 else 1e-4), (back, 1e-4)):
+        for reference, tolerance in ((net, tolerance), (back, 1e-4)):
             want = reference(x).numpy()
             assert np.abs(got - want).max() <= tolerance * np.abs(want).max()
 
@@ -241,13 +241,26 @@ def test_patches_of_the_valid_network_agree_where_they_overlap_in_step():
     assert torch.equal(a[..., FACTOR:], b[..., : -FACTOR])
 
 
+def test_quantised_weights_are_near_and_zero_stays_zero():
+    from export import quantised
+
+    w = np.random.default_rng(0).standard_normal((5, 7, 3, 3, 3)).astype(np.float32)
+    w[2] = 0
+    w[3] *= 1e-3
+    values, scales = quantised(w)
+    assert values.dtype == np.int8 and scales.shape == (5, 1, 1, 1, 1) and np.all(values[2] == 0)
+    step = np.abs(w).max(axis=(1, 2, 3, 4)) / 127
+    error = np.sqrt(((values * scales - w) ** 2).mean(axis=(1, 2, 3, 4)))
+    assert np.all(error <= 0.3 * step + 1e-20)
+
+
 def test_the_exported_valid_network_is_the_trained_one(tmp_path):
     from export import save_and_compare
     from hippocampus.export import to_onnx
     from hippocampus.network import ValidConfig, ValidUNet
 
     net = ValidUNet(ValidConfig()).eval()
-    session = save_and_compare(to_onnx(net), net, tmp_path / "h.onnx", (42, 46, 50), 1)
+    session = save_and_compare(to_onnx(net, "fp32"), net, tmp_path / "h.onnx", (42, 46, 50), 1)
     x = np.random.RandomState(1).rand(1, 1, 46, 42, 42).astype(np.float32)
     got = session.run(None, {"image": x})[0]
     with torch.no_grad():

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use super::function::{Binary, Unary};
+use super::convert::{cast, dequantized, widened};
+use super::function::{Binary, Unary, float, float_function, integer};
 use super::operands::{Operands, broadcast};
 use super::tensor::{Data, Tensor, element_count};
 use crate::error::{Error, Result};
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) struct Budget(pub(super) usize);
 
 impl Budget {
-    fn take(&mut self, shape: &[usize]) -> Result<usize> {
+    pub(super) fn take(&mut self, shape: &[usize]) -> Result<usize> {
         let count = element_count(shape).filter(|&count| count <= self.0);
         let count = count.ok_or_else(|| {
             Error::model(format!(
@@ -34,10 +35,9 @@ pub(super) fn evaluate(operands: &Operands<'_>, budget: &mut Budget) -> Result<O
     let inputs: Vec<&Tensor> = operands.known.iter().flatten().collect();
     let result = match (node.operator.as_str(), inputs.as_slice()) {
         ("Constant", []) => constant(operands)?,
-        ("ConstantOfShape", [shape]) => Some(constant_of_shape(operands, shape, budget)?),
-        ("Range", [start, limit, delta]) => range(start, limit, delta, budget)?,
         ("Identity", [x]) => Some((*x).clone()),
-        ("Cast", [x]) => cast(operands, x, budget)?,
+        ("Cast", [x]) => Some(cast(operands, x, budget)?),
+        ("DequantizeLinear", [x, scale, ..]) => Some(dequantized(operands, x, scale, budget)?),
         ("Reshape", [x, ..]) => Some(in_shape(x, operands.reshaped(&x.shape)?)),
         ("Squeeze", [x, ..]) => Some(in_shape(x, operands.squeezed(&x.shape)?)),
         ("Unsqueeze", [x, ..]) => Some(in_shape(x, operands.unsqueezed(&x.shape)?)),
@@ -57,13 +57,25 @@ pub(super) fn evaluate(operands: &Operands<'_>, budget: &mut Budget) -> Result<O
             Some(strided(x, chosen.shape, base, &steps, budget)?)
         }
         ("Gather", [x, indices]) => Some(gather(operands, x, indices, budget)?),
+        _ => {
+            let wide = inputs.iter().map(|x| widened(x, budget)).collect::<Result<Vec<_>>>()?;
+            arithmetic(operands, &wide.iter().collect::<Vec<_>>(), budget)?
+        }
+    };
+    Ok(result)
+}
+
+/// As [`evaluate`], of operators that compute; no operand holds bytes.
+fn arithmetic(operands: &Operands<'_>, inputs: &[&Tensor], budget: &mut Budget) -> Result<Option<Tensor>> {
+    Ok(match (operands.node.operator.as_str(), inputs) {
+        ("ConstantOfShape", [shape]) => Some(constant_of_shape(operands, shape, budget)?),
+        ("Range", [start, limit, delta]) => range(start, limit, delta, budget)?,
         ("Concat", parts) => concat(operands, parts, budget)?,
         ("Where", [condition, a, b]) => choose(operands, condition, a, b, budget)?,
         (name, [x]) => map(name, x, budget)?,
         (name, [a, b]) => zip(operands, name, a, b, budget)?,
         _ => None,
-    };
-    Ok(result)
+    })
 }
 
 fn in_shape(x: &Tensor, shape: Vec<usize>) -> Tensor {
@@ -81,13 +93,25 @@ fn strides(shape: &[usize]) -> Vec<isize> {
 
 /// The tensor whose element `o` is element `base + sum of o[a] * strides[a]` of `x`.
 fn strided(x: &Tensor, shape: Vec<usize>, base: isize, strides: &[isize], budget: &mut Budget) -> Result<Tensor> {
+    /// Elements along the last axes that lie side by side or are one element repeated are taken as a row.
     fn pick<T: Copy>(values: &[T], shape: &[usize], base: isize, strides: &[isize], count: usize) -> Option<Vec<T>> {
-        let mut index = vec![0_usize; shape.len()];
+        let along = |axis: &usize, step: isize| strides[*axis] == step || shape[*axis] == 1;
+        let repeats = shape.last().is_some_and(|_| along(&(shape.len() - 1), 0));
+        let (mut outer, mut row) = (shape.len(), 1);
+        while let Some(axis) = outer.checked_sub(1).filter(|axis| along(axis, if repeats { 0 } else { row as isize })) {
+            (outer, row) = (axis, row * shape[axis]);
+        }
+        let mut index = vec![0_usize; outer];
         let mut at = base;
         let mut out = Vec::with_capacity(count);
-        for _ in 0..count {
-            out.push(*values.get(usize::try_from(at).ok()?)?);
-            for axis in (0..shape.len()).rev() {
+        while out.len() < count {
+            let start = usize::try_from(at).ok()?;
+            if repeats {
+                out.resize(out.len() + row, *values.get(start)?);
+            } else {
+                out.extend_from_slice(values.get(start..start.checked_add(row)?)?);
+            }
+            for axis in (0..outer).rev() {
                 index[axis] += 1;
                 at += strides[axis];
                 if index[axis] < shape[axis] {
@@ -103,6 +127,9 @@ fn strided(x: &Tensor, shape: Vec<usize>, base: isize, strides: &[isize], budget
     let data = match &x.data {
         Data::F32(values) => pick(values, &shape, base, strides, count).map(|v| Data::F32(Arc::new(v))),
         Data::I64(values) => pick(values, &shape, base, strides, count).map(|v| Data::I64(Arc::new(v))),
+        Data::Bytes { values, signed } => {
+            pick(values, &shape, base, strides, count).map(|v| Data::Bytes { values: v.into(), signed: *signed })
+        }
     };
     let data = data.ok_or_else(|| Error::internal("a selection of a constant reaches outside"))?;
     Ok(Tensor { shape, data })
@@ -163,23 +190,6 @@ fn range(start: &Tensor, limit: &Tensor, delta: &Tensor, budget: &mut Budget) ->
     Ok(Some(Tensor::ints(vec![count], values)))
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "a cast to integers truncates, as ONNX says")]
-fn cast(operands: &Operands<'_>, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
-    use super::proto::data_type::{BOOL, is_floating};
-    let to = operands.node.int("to").and_then(|to| i32::try_from(to).ok()).unwrap_or(0);
-    let floating = is_floating(to);
-    let data = match &x.data {
-        Data::F32(_) if floating => return Ok(Some(x.clone())),
-        Data::I64(_) if !floating && to != BOOL => return Ok(Some(x.clone())),
-        Data::F32(v) if to == BOOL => Data::I64(Arc::new(v.iter().map(|&v| i64::from(v != 0.0)).collect())),
-        Data::F32(v) => Data::I64(Arc::new(v.iter().map(|&v| v as i64).collect())),
-        Data::I64(v) if to == BOOL => Data::I64(Arc::new(v.iter().map(|&v| i64::from(v != 0)).collect())),
-        Data::I64(v) => Data::F32(Arc::new(v.iter().map(|&v| v as f32).collect())),
-    };
-    budget.take(&x.shape)?;
-    Ok(Some(Tensor { shape: x.shape.clone(), data }))
-}
-
 fn gather(operands: &Operands<'_>, x: &Tensor, indices: &Tensor, budget: &mut Budget) -> Result<Tensor> {
     fn pick<T: Copy>(values: &[T], rows: &[usize], outer: usize, length: usize, inner: usize) -> Vec<T> {
         let row = |o: usize, r: usize| &values[(o * length + r) * inner..(o * length + r + 1) * inner];
@@ -196,6 +206,9 @@ fn gather(operands: &Operands<'_>, x: &Tensor, indices: &Tensor, budget: &mut Bu
     let data = match &x.data {
         Data::F32(values) => Data::F32(Arc::new(pick(values, &rows, outer, length, inner))),
         Data::I64(values) => Data::I64(Arc::new(pick(values, &rows, outer, length, inner))),
+        Data::Bytes { values, signed } => {
+            Data::Bytes { values: pick(values, &rows, outer, length, inner).into(), signed: *signed }
+        }
     };
     if indices.as_ints().is_none() {
         return Err(operands.node.error("gathers by floats"));
@@ -257,6 +270,7 @@ fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
             };
             Data::I64(Arc::new(values.iter().map(|&v| function(v)).collect()))
         }
+        Data::Bytes { .. } => return Ok(None),
     };
     budget.take(&x.shape)?;
     Ok(Some(Tensor { shape: x.shape.clone(), data }))
@@ -306,43 +320,4 @@ fn zip(operands: &Operands<'_>, name: &str, a: &Tensor, b: &Tensor, budget: &mut
         }
         _ => return Err(operands.node.error("mixes floats and integers")),
     })
-}
-
-fn float_function(function: Unary) -> Option<fn(f32) -> f32> {
-    Some(match function {
-        Unary::Abs => f32::abs,
-        Unary::Ceil => f32::ceil,
-        Unary::Erf => return None,
-        Unary::Exp => f32::exp,
-        Unary::Floor => f32::floor,
-        Unary::Log => f32::ln,
-        Unary::Neg => |v| -v,
-        Unary::Reciprocal => f32::recip,
-        Unary::Round => f32::round_ties_even,
-        Unary::Sqrt => f32::sqrt,
-    })
-}
-
-fn float(function: Binary, a: f32, b: f32) -> f32 {
-    match function {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        Binary::Div => a / b,
-        Binary::Pow => a.powf(b),
-        Binary::Min => a.min(b),
-        Binary::Max => a.max(b),
-    }
-}
-
-fn integer(function: Binary, a: i64, b: i64) -> Option<i64> {
-    match function {
-        Binary::Add => a.checked_add(b),
-        Binary::Sub => a.checked_sub(b),
-        Binary::Mul => a.checked_mul(b),
-        Binary::Div => a.checked_div(b),
-        Binary::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
-        Binary::Min => Some(a.min(b)),
-        Binary::Max => Some(a.max(b)),
-    }
 }

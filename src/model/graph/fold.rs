@@ -15,17 +15,28 @@ use crate::error::Result;
 /// Replaces nodes of constants by constants, folds batch normalization, and drops constants that nobody reads.
 pub(super) fn fold(graph: &mut Graph) -> Result<()> {
     constants(graph)?;
+    drop_unread(graph);
+    let floats = graph.constants.values().filter_map(Tensor::as_floats);
+    graph.parameters = floats.map(|values| values.len() as u64).sum();
     batch_normalization(graph);
-    let read = graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
-    let kept: BTreeSet<ValueId> = read.chain(graph.outputs.iter().map(|port| &port.id)).copied().collect();
-    graph.constants.retain(|id, _| kept.contains(id));
+    drop_unread(graph);
     Ok(())
 }
 
-/// The results may have as many elements as the file stores, four times over.
+fn drop_unread(graph: &mut Graph) {
+    let read = graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten());
+    let kept: BTreeSet<ValueId> = read.chain(graph.outputs.iter().map(|port| &port.id)).copied().collect();
+    graph.constants.retain(|id, _| kept.contains(id));
+}
+
+/// The results may have as many elements as the file stores, four times over. What has been used up is dropped at once, so
+/// that quantized weights are never all there twice.
 fn constants(graph: &mut Graph) -> Result<()> {
     let stored: usize = graph.constants.values().map(Tensor::len).sum();
     let mut budget = Budget(stored.saturating_mul(4).saturating_add(1 << 20));
+    let mut uses = vec![0_usize; graph.names.len()];
+    graph.nodes.iter().flat_map(|node| node.inputs.iter().flatten()).for_each(|id| uses[id.index()] += 1);
+    graph.outputs.iter().for_each(|port| uses[port.id.index()] += 1);
     let mut nodes = Vec::new();
     for node in std::mem::take(&mut graph.nodes) {
         let known: Vec<_> = node.inputs.iter().map(|id| id.and_then(|id| graph.constants.get(&id)).cloned()).collect();
@@ -35,6 +46,12 @@ fn constants(graph: &mut Graph) -> Result<()> {
             && let Some(result) = evaluate(&Operands { node: &node, opset: graph.opset, known }, &mut budget)?
         {
             graph.constants.insert(output, result);
+            for id in node.inputs.iter().flatten() {
+                uses[id.index()] -= 1;
+                if uses[id.index()] == 0 {
+                    graph.constants.remove(id);
+                }
+            }
             continue;
         }
         nodes.push(node);

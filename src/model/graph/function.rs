@@ -180,3 +180,45 @@ pub enum Reduction {
     /// Square root of the sum of squares.
     L2,
 }
+
+/// What a function gives for a number; `None` for those that are not evaluated on constants.
+pub(super) fn float_function(function: Unary) -> Option<fn(f32) -> f32> {
+    Some(match function {
+        Unary::Abs => f32::abs,
+        Unary::Ceil => f32::ceil,
+        Unary::Erf => return None,
+        Unary::Exp => f32::exp,
+        Unary::Floor => f32::floor,
+        Unary::Log => f32::ln,
+        Unary::Neg => |v| -v,
+        Unary::Reciprocal => f32::recip,
+        Unary::Round => f32::round_ties_even,
+        Unary::Sqrt => f32::sqrt,
+    })
+}
+
+/// What a function gives for two numbers.
+pub(super) fn float(function: Binary, a: f32, b: f32) -> f32 {
+    match function {
+        Binary::Add => a + b,
+        Binary::Sub => a - b,
+        Binary::Mul => a * b,
+        Binary::Div => a / b,
+        Binary::Pow => a.powf(b),
+        Binary::Min => a.min(b),
+        Binary::Max => a.max(b),
+    }
+}
+
+/// As [`float`], of integers; `None` where the result is none.
+pub(super) fn integer(function: Binary, a: i64, b: i64) -> Option<i64> {
+    match function {
+        Binary::Add => a.checked_add(b),
+        Binary::Sub => a.checked_sub(b),
+        Binary::Mul => a.checked_mul(b),
+        Binary::Div => a.checked_div(b),
+        Binary::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+        Binary::Min => Some(a.min(b)),
+        Binary::Max => Some(a.max(b)),
+    }
+}

@@ -9,7 +9,7 @@ use prost::bytes::Bytes;
 use super::network::ValueId;
 use super::node::Node;
 use super::proto;
-use super::tensor::{Data, Tensor, decode};
+use super::tensor::{Tensor, decode};
 use crate::error::{Error, Result};
 use crate::fs;
 
@@ -87,8 +87,6 @@ impl Graph {
         let nodes = builder.nodes(stored.node)?;
         let outputs = builder.outputs(stored.output)?;
         let nodes = sorted(nodes, &outputs, builder.names.len())?;
-        let floats = builder.constants.values().filter(|t| matches!(t.data, Data::F32(_)));
-        let stored_floats: u64 = floats.map(|t| t.len() as u64).sum();
         let mut graph = Self {
             name: stored.name,
             producer: format!("{} {}", model.producer_name, model.producer_version).trim().to_owned(),
@@ -99,7 +97,7 @@ impl Graph {
             outputs,
             constants: builder.constants,
             nodes,
-            parameters: stored_floats,
+            parameters: 0,
         };
         super::fold::fold(&mut graph)?;
         Ok(graph)
@@ -139,7 +137,7 @@ impl Graph {
         self.outputs.iter().map(|port| &port.info)
     }
 
-    /// Number of stored floating point weights.
+    /// Number of floating point weights; a quantized one counts once, its scale not.
     #[must_use]
     pub fn parameters(&self) -> u64 {
         self.parameters

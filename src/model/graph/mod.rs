@@ -10,6 +10,7 @@
 //! it as nodes; [`Graph::network`] evaluates it for given input shapes, so a [`Network`] holds nothing but float
 //! layers with concrete parameters. Networks of one graph share their weights.
 
+mod convert;
 mod evaluate;
 mod facts;
 mod fold;

@@ -11,13 +11,15 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::limits::reserved;
 
-/// Values of a tensor. Floats of every width become `f32`, integers and booleans `i64`.
+/// Values of a tensor. Floats of every width become `f32`, booleans and all integers but those of one byte `i64`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Data {
     /// Floating point.
     F32(Arc<Vec<f32>>),
     /// Integers; booleans as 0 and 1.
     I64(Arc<Vec<i64>>),
+    /// Integers of one byte, in the memory of the file: quantized weights, which a cast or a scale makes floats of.
+    Bytes { values: Bytes, signed: bool },
 }
 
 /// A row-major tensor whose data has as many values as its shape says.
@@ -41,21 +43,33 @@ impl Tensor {
         match &self.data {
             Data::F32(values) => values.len(),
             Data::I64(values) => values.len(),
+            Data::Bytes { values, .. } => values.len(),
         }
     }
 
     pub(super) fn as_floats(&self) -> Option<&Arc<Vec<f32>>> {
         match &self.data {
             Data::F32(values) => Some(values),
-            Data::I64(_) => None,
+            Data::I64(_) | Data::Bytes { .. } => None,
         }
     }
 
     pub(super) fn as_ints(&self) -> Option<&[i64]> {
         match &self.data {
             Data::I64(values) => Some(values),
-            Data::F32(_) => None,
+            Data::F32(_) | Data::Bytes { .. } => None,
         }
+    }
+
+    /// All values as integers; none of floats.
+    pub(super) fn integers(&self) -> impl Iterator<Item = i64> + '_ {
+        let (wide, narrow, signed): (&[i64], &[u8], bool) = match &self.data {
+            Data::F32(_) => (&[], &[], false),
+            Data::I64(values) => (values, &[], false),
+            Data::Bytes { values, signed } => (&[], values, *signed),
+        };
+        let byte = move |&v: &u8| if signed { i64::from(v.cast_signed()) } else { i64::from(v) };
+        wide.iter().copied().chain(narrow.iter().map(byte))
     }
 
     /// Reads a stored tensor; `folder` is where external data may lie.
@@ -80,7 +94,7 @@ impl Tensor {
             )));
         }
         let data = match raw {
-            Some(raw) => from_raw(stored.data_type, &raw)?,
+            Some(raw) => from_raw(stored.data_type, raw)?,
             None => from_fields(stored),
         };
         Ok(Self { shape, data })
@@ -145,8 +159,15 @@ fn from_fields(stored: proto::Tensor) -> Data {
         }
         data_type::INT64 => ints(stored.int64_data),
         data_type::UINT32 | data_type::UINT64 => ints(stored.uint64_data.iter().map(|&v| v as i64).collect()),
+        kind @ (data_type::INT8 | data_type::UINT8) => {
+            bytes(kind, stored.int32_data.iter().map(|&v| v as u8).collect())
+        }
         _ => ints(stored.int32_data.iter().map(|&v| i64::from(v)).collect()),
     }
+}
+
+fn bytes(kind: i32, values: Bytes) -> Data {
+    Data::Bytes { values, signed: kind == data_type::INT8 }
 }
 
 #[allow(
@@ -154,19 +175,20 @@ fn from_fields(stored: proto::Tensor) -> Data {
     clippy::cast_possible_wrap,
     reason = "weights are used in single precision; u64 counts are small"
 )]
-fn from_raw(kind: i32, raw: &[u8]) -> Result<Data> {
+fn from_raw(kind: i32, shared: Bytes) -> Result<Data> {
     fn each<const N: usize, T>(raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Result<Arc<Vec<T>>> {
         let (chunks, _) = raw.as_chunks::<N>();
         let mut values = reserved(chunks.len(), "a tensor of the model")?;
         values.extend(chunks.iter().map(|&bytes| convert(bytes)));
         Ok(Arc::new(values))
     }
+    let raw = shared.as_ref();
     Ok(match kind {
         data_type::FLOAT => Data::F32(each(raw, f32::from_le_bytes)?),
         data_type::DOUBLE => Data::F32(each(raw, |b| f64::from_le_bytes(b) as f32)?),
         data_type::FLOAT16 => Data::F32(each(raw, |b| half::f16::from_le_bytes(b).to_f32())?),
         data_type::BFLOAT16 => Data::F32(each(raw, |b| half::bf16::from_le_bytes(b).to_f32())?),
-        data_type::INT8 => Data::I64(each(raw, |b| i64::from(i8::from_le_bytes(b)))?),
+        data_type::INT8 | data_type::UINT8 => bytes(kind, shared),
         data_type::INT16 => Data::I64(each(raw, |b| i64::from(i16::from_le_bytes(b)))?),
         data_type::UINT16 => Data::I64(each(raw, |b| i64::from(u16::from_le_bytes(b)))?),
         data_type::INT32 => Data::I64(each(raw, |b| i64::from(i32::from_le_bytes(b)))?),
