@@ -80,8 +80,8 @@ def test_pickle_and_other_labels(segmentation: unet_vol.Segmentation, tmp_path: 
     assert back.statistics == segmentation.statistics and back.table == segmentation.table
     assert back.save(tmp_path / "a.nii.gz")["largest_error_mm"] < 1e-3
     files = {"statistics": "csv", "color_table": "txt", "brain_mask": "nii.gz"}
-    segmentation.save(**{name: tmp_path / f"run-{name}.{end}" for name, end in files.items()})
-    back.save(**{name: tmp_path / f"back-{name}.{end}" for name, end in files.items()}, manifest=tmp_path / "m.json")
+    segmentation.save(tmp_path / "run.nii.gz", **{n: tmp_path / f"run-{n}.{end}" for n, end in files.items()})
+    back.save(**{n: tmp_path / f"back-{n}.{end}" for n, end in files.items()}, manifest=tmp_path / "m.json")
     for name, end in files.items():
         run, again = (tmp_path / f"{which}-{name}.{end}" for which in ("run", "back"))
         assert run.read_bytes() == again.read_bytes(), name
@@ -237,21 +237,21 @@ e = np.eye(4)
 turned = np.array([[0.3, -0.1, 0, 0], [0.1, 0.3, 0.05, 0], [0, -0.05, 0.3, 0], [0, 0, 0, 1.0]])
 sent = []
 def send():
-    sent.append(time.perf_counter())
+    sent.append(time.process_time())
     os.kill(os.getpid(), signal.SIGINT)
 threading.Timer(0.1, send).start()
 try:
     unet_vol.{call}
     print("finished")
 except KeyboardInterrupt:
-    print("stopped", time.perf_counter() - sent[0])
+    print("stopped", time.process_time() - sent[0])
 print(unet_vol.dice(noise[:8], noise[:8]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, cwd=tmp_path)
     first, second = done.stdout.splitlines()
     assert first.startswith("stopped"), done.stdout + done.stderr
-    # A quarter of a second where the cores are free; here others may work too.
-    assert float(first.split()[1]) < 2.0 and second == "1.0"
+    # Seconds of the processor, of which others may have most; whole, each call takes several.
+    assert float(first.split()[1]) < 1.0 and second == "1.0"
 
 
 def test_the_hippocampus_model_marks_both_parts_of_one() -> None:
