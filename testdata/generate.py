@@ -240,7 +240,24 @@ def dicom():
         write("dicom", f"{name}.dcm", stored(made))
 
 
-PARTS = {"nifti": nifti, "dicom": dicom}
+def pictures():
+    """JPEG of two halves: progressive grey, progressive color, baseline color."""
+    from PIL import Image
+
+    color = np.zeros((8, 16, 3), np.uint8)
+    color[:, :8], color[:, 8:] = (200, 40, 60), (10, 120, 240)
+    grey = np.where(np.arange(16) < 8, 70, 190).astype(np.uint8) * np.ones((8, 1), np.uint8)
+    for name, pixels, progressive in [
+        ("progressive_grey", grey, True),
+        ("progressive_color", color, True),
+        ("color", color, False),
+    ]:
+        out = io.BytesIO()
+        Image.fromarray(pixels).save(out, "JPEG", quality=95, subsampling=0, progressive=progressive)
+        write("pictures", f"{name}.jpg", out.getvalue())
+
+
+PARTS = {"nifti": nifti, "dicom": dicom, "pictures": pictures}
 
 
 def main():

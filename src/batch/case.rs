@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::bids::BidsName;
 use super::inputs::{Inputs, StudyOptions, hash_of_files};
 use super::ledger::Status;
+use super::output_format::OutputFormat;
 use super::privacy::Names;
 use crate::error::{Error, Result};
 #[cfg(feature = "dicom")]
@@ -92,16 +93,21 @@ impl Case {
         }
     }
 
+    /// The forms among `formats` that its labels can have: DICOM objects refer to a DICOM series.
+    pub(super) fn forms(&self, formats: &[OutputFormat]) -> Vec<OutputFormat> {
+        formats.iter().copied().filter(|format| self.is_dicom() || !format.is_dicom()).collect()
+    }
+
     /// A text about the case without patients' names, unless they may be told.
     #[must_use]
     pub fn without_names(&self, text: &str) -> String {
-        self.names.hide(text)
+        self.names.hide_in_prose(text)
     }
 
     /// Keeps names out of all that is told about the case.
     pub(super) fn hide(&mut self, names: &Names) {
         self.name = names.hide(&self.name);
-        self.reason = names.hide(&self.reason);
+        self.reason = names.hide_in_prose(&self.reason);
         self.input = PathBuf::from(names.hide(&slashed(&self.input)));
         self.names = names.clone();
     }
@@ -111,7 +117,7 @@ impl Case {
         self.bids = match &self.origin {
             Origin::Nifti(_) => BidsName::of_file(&self.input),
             #[cfg(feature = "dicom")]
-            Origin::Dicom(_, rows) => BidsName::of_series(&rows[0], &self.without_names(&rows[0].description)),
+            Origin::Dicom(_, rows) => BidsName::of_series(&rows[0], &self.names.hide(&rows[0].description)),
             Origin::Nothing(_) => return,
         };
     }
@@ -170,7 +176,7 @@ impl Case {
     /// The files of an image of a BIDS data set, relative to it.
     pub(super) fn raw_paths(&self) -> Vec<String> {
         let (Some(root), Origin::Nifti(paths)) = (self.dataset(), &self.origin) else { return Vec::new() };
-        let relative = |path: &PathBuf| Some(self.without_names(&slashed(path.strip_prefix(&root).ok()?)));
+        let relative = |path: &PathBuf| Some(self.names.hide(&slashed(path.strip_prefix(&root).ok()?)));
         paths.iter().filter_map(relative).collect()
     }
 }

@@ -11,6 +11,7 @@ use super::ledger::Status;
 #[cfg(feature = "dicom")]
 use super::series::{self, Decision, Wanted};
 use crate::error::{Error, Result};
+use crate::formats::OnGap;
 #[cfg(feature = "dicom")]
 use crate::formats::dicom::SeriesSummary;
 use crate::model::ModelSpec;
@@ -22,6 +23,8 @@ type File = (PathBuf, PathBuf);
 #[derive(Debug)]
 pub(super) struct Channels {
     names: Vec<String>,
+    #[cfg_attr(not(feature = "dicom"), expect(dead_code, reason = "NIfTI files have no slices of their own"))]
+    on_gap: OnGap,
     /// What the user says tells each channel's inputs; empty when names and numbers do.
     asked: Vec<Regex>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Channels {
 impl Channels {
     /// # Errors
     /// [`crate::ErrorKind::Usage`] for expressions that are none, or are not as many as the channels.
-    pub(super) fn new(spec: &ModelSpec, asked: &[String]) -> Result<Self> {
+    pub(super) fn new(spec: &ModelSpec, asked: &[String], on_gap: OnGap) -> Result<Self> {
         let names: Vec<_> = spec.input.channels.iter().map(|channel| channel.name.clone()).collect();
         if !asked.is_empty() && asked.len() != names.len() {
             let (are, all) = (asked.len(), names.join(", "));
@@ -41,7 +44,7 @@ impl Channels {
             .hint("give --channel once for each, in this order"));
         }
         let asked = asked.iter().map(|text| expression(text)).collect::<Result<_>>()?;
-        Ok(Self { names, asked })
+        Ok(Self { names, on_gap, asked })
     }
 
     /// True when every input is a study of its own.
@@ -131,7 +134,7 @@ impl Channels {
                 None => wanted.names(row, name),
             };
             let rows: Vec<_> = study.iter().filter(fits).copied().collect();
-            let wanted = if self.asked.is_empty() { wanted } else { Wanted::anything() };
+            let wanted = if self.asked.is_empty() { wanted } else { Wanted::anything() }.with_on_gap(self.on_gap);
             let row = match wanted.decide(&rows) {
                 Decision::Segment(row, _) => row,
                 Decision::Skip(_) => {
@@ -170,7 +173,7 @@ mod tests {
 
     fn channels(asked: &[&str]) -> Channels {
         let asked = asked.iter().map(|text| expression(text).unwrap()).collect();
-        Channels { names: vec!["T1".to_owned(), "FLAIR".to_owned()], asked }
+        Channels { names: vec!["T1".to_owned(), "FLAIR".to_owned()], on_gap: OnGap::Refuse, asked }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! DICOM objects derived from the series that was segmented.
 
+#[cfg(feature = "dicom")]
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::one::Segmentation;
@@ -12,7 +14,7 @@ use crate::report::FileRecord;
 #[cfg(feature = "dicom")]
 use crate::report::{CaptureOptions, Captures, RgbPicture};
 #[cfg(feature = "dicom")]
-use crate::volume::SourceKind;
+use crate::volume::{LabelMap, Source, SourceKind, Volume};
 
 impl Segmentation {
     /// Writes the DICOM objects among `outputs` and returns their files.
@@ -40,7 +42,8 @@ impl Segmentation {
         options.algorithm.clone_from(&self.spec().name);
         options.algorithm_version.clone_from(&self.spec().version);
         options.overwrite = outputs.overwrite;
-        crate::formats::dicom::write_segmentation(path, self.labels(), &self.inputs.source, &options)
+        let (labels, source) = self.by_slice()?;
+        dicom::write_segmentation(path, labels, &source, &options)
     }
 
     #[cfg(not(feature = "dicom"))]
@@ -50,7 +53,8 @@ impl Segmentation {
 
     #[cfg(feature = "dicom")]
     fn write_structures(&self, path: &Path, overwrite: Overwrite) -> Result<()> {
-        dicom::write_structures(path, self.labels(), &self.inputs.source, &self.title(), overwrite)
+        let (labels, source) = self.by_slice()?;
+        dicom::write_structures(path, labels, &source, &self.title(), overwrite)
     }
 
     #[cfg(feature = "dicom")]
@@ -62,11 +66,36 @@ impl Segmentation {
             options.window = source.window.filter(|_| as_stored);
             options.inverted = source.monochrome1 && as_stored;
         }
-        let captures = Captures::new(&self.inputs.channels[0], self.labels(), &options)?;
+        let (labels, source) = self.by_slice()?;
+        let image = self.image_by_slice()?;
         let pixels = |picture: RgbPicture| (picture.size, picture.rgb);
-        let legend = pixels(captures.legend(&self.title())?);
-        let slice = |k| captures.slice(k).map(pixels);
-        dicom::write_captures(folder, &self.inputs.source, legend, slice, &self.title(), overwrite)
+        // Volumes are those of the label volume.
+        let volumes = Captures::new(&self.inputs.channels[0], self.labels(), &options)?;
+        let legend = pixels(volumes.legend(&self.title())?);
+        let captures = Captures::new(&image, labels, &options)?;
+        let slice = |n| captures.slice(n).map(pixels);
+        dicom::write_captures(folder, &source, legend, slice, &self.title(), overwrite)
+    }
+
+    /// The labels with k counting the slices of the series, and its source likewise.
+    #[cfg(feature = "dicom")]
+    fn by_slice(&self) -> Result<(&LabelMap, Cow<'_, Source>)> {
+        let source = &self.inputs.source;
+        Ok(match (&self.outcome.slices, source.by_slice()?) {
+            (Some(slices), Some(own)) => (slices, Cow::Owned(own)),
+            _ => (self.labels(), Cow::Borrowed(source)),
+        })
+    }
+
+    /// The first channel with k counting the slices of the series.
+    #[cfg(feature = "dicom")]
+    fn image_by_slice(&self) -> Result<Cow<'_, Volume>> {
+        let volume = &self.inputs.channels[0];
+        Ok(match (&self.inputs.slices, self.inputs.source.places()) {
+            (Some(slices), _) => Cow::Borrowed(slices),
+            (None, Some(places)) => volume.slices(places)?.map_or(Cow::Borrowed(volume), Cow::Owned),
+            (None, None) => Cow::Borrowed(volume),
+        })
     }
 
     #[cfg(not(feature = "dicom"))]

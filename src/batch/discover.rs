@@ -15,6 +15,7 @@ use super::privacy::Names;
 #[cfg(feature = "dicom")]
 use super::series;
 use crate::error::{Error, Result};
+use crate::formats::OnGap;
 #[cfg(feature = "dicom")]
 use crate::formats::dicom::{self, SeriesSummary, Triage};
 use crate::fs;
@@ -36,6 +37,8 @@ pub struct DiscoverOptions {
     /// in `number_description` of a DICOM series. What is left of a file's name is the study's. Empty: channels are
     /// known by nnU-Net's numbers (`_0000`) or their names (`_T1w`, `_FLAIR`), series by their descriptions.
     pub channels: Vec<String>,
+    /// Whether a DICOM series whose slices are not evenly spaced is a case, and not a failure.
+    pub on_gap: OnGap,
     /// Words of patients' names, as the DICOM files below the folder hold them, may stand in names of cases and in
     /// reasons; otherwise each is replaced.
     pub with_phi: bool,
@@ -64,7 +67,7 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         let is_raw = !(is_dataset && ["derivatives", "sourcedata"].iter().any(|part| relative.starts_with(part)));
         (is_raw && !root.join(relative).starts_with(&output)).then(|| relative.to_owned())
     };
-    let channels = Channels::new(spec, &options.channels)?;
+    let channels = Channels::new(spec, &options.channels, options.on_gap)?;
     let walk = fs::walk(folder);
     let files = walk.files.iter().filter(|path| is_nifti(path)).filter_map(|path| Some((inside(path)?, path.clone())));
     let mut cases = channels.cases(files.filter(|(relative, _)| filter.takes_file(relative)).collect());
@@ -84,7 +87,13 @@ pub fn discover(folder: &Path, output: &Path, spec: &ModelSpec, options: &Discov
         cases.extend(damaged.filter_map(|file| failure(&file.path, &file.reason)));
         let missing = |path: &PathBuf| failure(path, "a DICOMDIR names this file and it is not there");
         cases.extend(triage.missing.iter().filter_map(missing));
-        cases.extend(series_cases(&triage, &series::Wanted::by(spec), &channels, &filter, &inside));
+        cases.extend(series_cases(
+            &triage,
+            &series::Wanted::by(spec).with_on_gap(options.on_gap),
+            &channels,
+            &filter,
+            &inside,
+        ));
         Names::of(triage.patient_names())
     };
     if !options.with_phi {

@@ -6,13 +6,16 @@ use rayon::prelude::*;
 
 use super::privacy::Names;
 use crate::error::{Error, Result, Warning};
-use crate::formats::{self, OnGap, ReadOptions, Study};
+use crate::formats::{self, Format, OnGap, ReadOptions, Study};
 use crate::fs;
 use crate::geometry::{Grid, Orientation};
 use crate::model::ModelSpec;
 use crate::report::FileRecord;
 use crate::resample::{self, ResampleOptions};
 use crate::volume::{Source, SourceKind, Volume};
+
+/// Channels of a picture in color.
+const COLORS: usize = 3;
 
 /// How the files of a study are read.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +50,7 @@ impl StudyOptions {
 
     /// As [`StudyOptions::read`], with what a model asks for.
     pub(super) fn read_for(&self, spec: &ModelSpec) -> ReadOptions {
-        self.read().with_invert_monochrome1(spec.input.invert_monochrome1)
+        self.read().with_invert_monochrome1(spec.input.invert_monochrome1).with_keep_slices(true)
     }
 }
 
@@ -57,6 +60,8 @@ impl StudyOptions {
 pub struct Inputs {
     /// One volume per file, all on the grid of the first.
     pub channels: Vec<Volume>,
+    /// Slices of the first channel that lie between those of the even grid that they were resampled to.
+    pub slices: Option<Volume>,
     /// The first file's.
     pub source: Source,
     /// The files and their hashes.
@@ -82,6 +87,7 @@ impl Inputs {
         check_orientation(path, &source, spec, &StudyOptions::default())?;
         Ok(Self {
             channels,
+            slices: None,
             source,
             files: Vec::new(),
             warnings: Vec::new(),
@@ -90,18 +96,25 @@ impl Inputs {
         })
     }
 
-    /// Reads the files of one study, one per channel of `spec`.
+    /// Reads the files of one study, one per channel of `spec`; of a single picture red, green and blue are the channels
+    /// of a model that has three.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when files are missing or lie on different grids, or a file does not say where left
     /// and right are and the model tells them apart; what the reader refuses.
     pub fn read(paths: &[impl AsRef<Path>], spec: &ModelSpec, options: &StudyOptions) -> Result<Self> {
-        check_count(paths.len(), spec)?;
         let read = options.read_for(spec);
+        let mut channels: Vec<_> = paths.iter().map(|path| (path.as_ref(), None)).collect();
+        match channels.as_slice() {
+            // A picture is all channels of a model that sees color.
+            [(path, _)] if spec.input.channels.len() == COLORS && is_picture(path, &read) => {
+                channels = (0..COLORS).map(|color| (*path, Some(color))).collect();
+            }
+            _ => check_count(paths.len(), spec)?,
+        }
         let mut inputs = None;
-        for path in paths {
-            let path = path.as_ref();
-            let study = formats::read(path, &read)?;
+        for (path, color) in channels {
+            let study = formats::read(path, &read.clone().with_color(color))?;
             let file = FileRecord { path: path.to_owned(), sha256: hash(path, &study.source)? };
             inputs = Some(Self::joined(inputs, study, file, spec, options)?);
         }
@@ -122,6 +135,7 @@ impl Inputs {
         let Some(mut inputs) = inputs else {
             return Ok(Self {
                 channels: vec![study.volume],
+                slices: study.slices,
                 source: study.source,
                 files: vec![file],
                 warnings: study.warnings,
@@ -133,7 +147,8 @@ impl Inputs {
         inputs.names.extend(names);
         inputs.channels.push(volume);
         inputs.files.push(file);
-        inputs.warnings.extend(study.warnings);
+        let known = inputs.warnings.clone();
+        inputs.warnings.extend(study.warnings.into_iter().filter(|warning| !known.contains(warning)));
         Ok(inputs)
     }
 
@@ -181,6 +196,10 @@ fn hash(path: &Path, source: &Source) -> Result<String> {
 pub(super) fn hash_of_files(paths: &[&Path]) -> Result<String> {
     let hashes = paths.par_iter().map(|path| fs::sha256(path)).collect::<Result<Vec<_>>>()?;
     Ok(fs::sha256_of(hashes.join("\n").as_bytes()))
+}
+
+fn is_picture(path: &Path, read: &ReadOptions) -> bool {
+    formats::probe(path, read).is_ok_and(|probe| matches!(probe.format, Format::Png | Format::Jpeg | Format::Tiff))
 }
 
 /// As many files as the network has channels.

@@ -53,12 +53,12 @@ impl Layout {
     }
 
     /// What follows the stem in the names of a case's files, the labels first.
-    fn suffixes(self, options: &BatchOptions) -> Vec<&'static str> {
+    fn suffixes(self, forms: &[OutputFormat], options: &BatchOptions) -> Vec<&'static str> {
         let is_bids = self == Self::Bids;
         let optional =
             [(SIDECAR, is_bids), (NAMES, is_bids), (STATISTICS, options.statistics), (PREVIEW, options.preview)];
         let optional = optional.into_iter().filter_map(|(suffix, wanted)| wanted.then_some(suffix));
-        options.formats.iter().map(|&format| self.labels(format)).chain(optional).collect()
+        forms.iter().map(|&form| self.labels(form)).chain(optional).collect()
     }
 
     /// Writes what a layout wants once for all cases; `root` is the folder of the inputs where it is a data set.
@@ -90,7 +90,8 @@ impl Layout {
         options: &BatchOptions,
         staging: &Path,
     ) -> Result<Vec<FileRecord>> {
-        let suffixes = self.suffixes(options);
+        let forms = case.forms(&options.formats);
+        let suffixes = self.suffixes(&forms, options);
         let replace = if options.existing == Existing::Refuse { Overwrite::Refuse } else { Overwrite::Replace };
         let aside = |suffix: &str| staging.join(format!("case{suffix}"));
         for suffix in &suffixes {
@@ -103,8 +104,8 @@ impl Layout {
             }
         }
         let mut paths = OutputPaths::default();
-        for &format in &options.formats {
-            *paths.of(format) = Some(aside(self.labels(format)));
+        for form in forms {
+            *paths.of(form) = Some(aside(self.labels(form)));
         }
         #[cfg(feature = "dicom")]
         paths.segmentation.clone_from(&options.segmentation);

@@ -15,6 +15,7 @@ mod options;
 mod output_format;
 mod outputs;
 mod privacy;
+mod prose;
 mod run;
 #[cfg(feature = "dicom")]
 mod series;

@@ -10,7 +10,7 @@ use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, Orientation};
 use crate::inference::Backend;
-use crate::labels::{self, Statistics};
+use crate::labels::{self, InstanceOptions, Statistics};
 use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
@@ -65,7 +65,10 @@ impl Pipeline {
     /// As [`Pipeline::segment`].
     pub fn run_inputs(&self, inputs: Inputs) -> Result<Segmentation> {
         self.install(|| {
-            let outcome = self.segment(&inputs.channels)?;
+            let outcome = match inputs.source.places() {
+                Some(places) => self.segment_slices(&inputs.channels, places)?,
+                None => self.segment(&inputs.channels)?,
+            };
             let mut statistics = labels::statistics(&outcome.labels, Some(&inputs.channels[0]))?;
             for label in statistics.labels.iter_mut().filter(|label| label.voxels > 0) {
                 label.confidence = outcome.confidence.get(&label.id).copied();
@@ -168,6 +171,10 @@ impl Segmentation {
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
         }
+        if let Some(path) = &outputs.instances {
+            let objects = labels::instances(self.labels(), &InstanceOptions::default())?.paint()?;
+            self.write_labels(path, &LabelMap::new(objects, LabelTable::default()), overwrite)?;
+        }
         if let Some(path) = &outputs.probabilities {
             self.write_probabilities(path, overwrite)?;
         }
@@ -196,7 +203,7 @@ impl Segmentation {
     #[must_use]
     pub fn manifest(&self) -> Manifest {
         let file = |file: &FileRecord| FileRecord { path: self.without_names(&file.path), sha256: file.sha256.clone() };
-        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide(&w.message));
+        let warning = |w: Warning| Warning::new(w.code, self.inputs.names.hide_in_prose(&w.message));
         Manifest {
             program: concat!("unet-vol ", env!("CARGO_PKG_VERSION")).to_owned(),
             notice: Manifest::NOTICE,

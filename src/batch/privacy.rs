@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use super::prose;
 use crate::volume::{Source, SourceKind};
 
 /// PatientName.
@@ -63,8 +64,19 @@ impl Names {
         self.parts.extend(other.parts);
     }
 
+    /// As [`Names::hide`] for a message of this program: a word that stands by itself in it and is one of its own stays,
+    /// though a patient may be called the same. In quotes, in paths, with a capital and beside a name it is a name.
+    pub(super) fn hide_in_prose(&self, text: &str) -> String {
+        self.hide_but(text, prose::own_words(text, |word| self.holds(word)))
+    }
+
     /// The text with each word replaced that is a word of a name, is made of several, or has a long one in it.
     pub(super) fn hide(&self, text: &str) -> String {
+        self.hide_but(text, BTreeSet::new())
+    }
+
+    /// As [`Names::hide`], but for the words that start at these bytes.
+    fn hide_but(&self, text: &str, kept: BTreeSet<usize>) -> String {
         if self.words.is_empty() {
             return text.to_owned();
         }
@@ -74,7 +86,8 @@ impl Names {
             let (before, from) = rest.split_at(start);
             let (word, after) = from.split_at(from.find(|c: char| !c.is_alphanumeric()).unwrap_or(from.len()));
             out.push_str(before);
-            out.push_str(if self.holds(&word.to_lowercase()) { HIDDEN } else { word });
+            let is_hidden = self.holds(&word.to_lowercase()) && !kept.contains(&(text.len() - from.len()));
+            out.push_str(if is_hidden { HIDDEN } else { word });
             rest = after;
         }
         out.push_str(rest);
@@ -97,6 +110,8 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -112,5 +127,56 @@ mod tests {
             assert_eq!(names.hide(text), want);
         }
         assert_eq!(Names::default().hide("doe"), "doe");
+    }
+
+    #[test]
+    fn own_words_of_a_message_stay_unless_they_may_be_a_name() {
+        let names = Names::of(["An^Do", "Slice^Long", "White"].into_iter());
+        for text in ["an image of 3 slices: it has no position", "the slice is missing (slice 4); no image, no slice"] {
+            assert_eq!(names.hide_in_prose(text), text);
+        }
+        for (text, want) in [
+            ("/data/slice/x.nii: an image", "/data/anon/x.nii: an image"),
+            ("series 2 (\"an slice\") is no volume", "series 2 (\"anon anon\") is no volume"),
+            ("Slice is missing", "anon is missing"),
+            ("slice.dcm and slice_1 lie at do-3", "anon.dcm and anon_1 lie at anon-3"),
+            ("/data/mr white slice an/1: no image", "/data/mr anon anon anon/1: no image"),
+        ] {
+            assert_eq!(names.hide_in_prose(text), want, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn names_never_stay(
+            names in prop::collection::vec("[a-zA-Zä王]{2,9}", 1..4),
+            parts in prop::collection::vec(("[ /_.\\-\"(:0-9]{1,3}", any::<prop::sample::Index>(), any::<bool>()), 1..8),
+        ) {
+            let all = Names::of(names.iter().map(String::as_str));
+            let mut text = String::new();
+            for (gap, which, upper) in &parts {
+                let name = which.get(&names);
+                text += gap;
+                text += &if *upper { name.to_uppercase() } else { name.to_lowercase() };
+            }
+            for (hidden, is_prose) in [(all.hide(&text), false), (all.hide_in_prose(&text), true)] {
+                for word in hidden.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase) {
+                    let letters = word.trim_matches(|c: char| c.is_ascii_digit());
+                    for name in names.iter().map(|name| name.to_lowercase()) {
+                        let is_own = is_prose && prose::is_own(letters);
+                        prop_assert!(is_own || letters != name || name == HIDDEN, "{name}: {text} -> {hidden}");
+                        prop_assert!(is_own || name.len() < LONG || !word.contains(&name), "{name}: {hidden}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn own_words_stay_whatever_the_names(which in prop::collection::vec(any::<prop::sample::Index>(), 1..12)) {
+            let own: Vec<_> = prose::words().collect();
+            let text = which.iter().map(|n| *n.get(&own)).collect::<Vec<_>>().join(" ");
+            let names = Names::of(which.iter().map(|n| *n.get(&own)));
+            prop_assert_eq!(names.hide_in_prose(&text), text);
+        }
     }
 }

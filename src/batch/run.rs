@@ -217,7 +217,7 @@ impl Batch<'_> {
             entry.status = status;
             return Stage::Ended(entry);
         }
-        if !case.is_dicom() && self.options.formats.iter().any(|format| format.is_dicom()) {
+        if case.forms(&self.options.formats).is_empty() {
             return Stage::Ended(failed(case, entry, &formats::not_dicom()));
         }
         let inputs = side.install(|| {
@@ -292,6 +292,9 @@ impl Batch<'_> {
                 entry.volumes = labels.map(|l| LabelVolume { id: l.id, name: l.name.clone(), ml: l.ml }).collect();
                 let warnings = segmentation.warnings();
                 entry.warnings = warnings.iter().map(|warning| case.without_names(&warning.message)).collect();
+                let written = case.forms(&options.formats);
+                let left_out = options.formats.iter().filter(|form| !written.contains(form));
+                entry.warnings.extend(left_out.map(|form| format!("no {form}: {}", formats::not_dicom().message())));
             }
             Err(error) => entry = *failed(case, Box::new(entry), &error),
         }

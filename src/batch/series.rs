@@ -1,5 +1,6 @@
 //! Which series of a DICOM study is segmented, and why.
 
+use crate::formats::OnGap;
 use crate::formats::dicom::{SeriesKind, SeriesSummary, Triage};
 use crate::model::ModelSpec;
 
@@ -8,6 +9,7 @@ use crate::model::ModelSpec;
 pub(super) struct Wanted {
     modality: Option<&'static str>,
     contrast: Option<Contrast>,
+    on_gap: OnGap,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,12 @@ impl Wanted {
 
     /// Whatever holds one volume.
     pub(super) fn anything() -> Self {
-        Self { modality: None, contrast: None }
+        Self { modality: None, contrast: None, on_gap: OnGap::Refuse }
+    }
+
+    /// What is done about slices that are not evenly spaced.
+    pub(super) fn with_on_gap(self, on_gap: OnGap) -> Self {
+        Self { on_gap, ..self }
     }
 
     /// True for a series whose description says that it is the channel `name`.
@@ -55,7 +62,7 @@ impl Wanted {
             None if is_any(&["mr", "mri", "pd"]) => Some("MR"),
             None => is_any(&["ct"]).then_some("CT"),
         };
-        Self { modality, contrast }
+        Self { modality, contrast, on_gap: OnGap::Refuse }
     }
 
     /// The series of one study to segment: of the modality, a single volume that can be read; of those the ones whose
@@ -71,11 +78,14 @@ impl Wanted {
         let candidates: Vec<_> = study.iter().filter(of_modality).filter(is_volume).copied().collect();
         let modality = self.modality.unwrap_or("image");
         let fits = |row: &SeriesSummary| self.contrast.is_some_and(|contrast| contrast.fits(&row.description));
-        let readable = candidates.iter().copied().filter(|row| row.refusal.is_none() && row.volumes == 1);
+        let resamples = self.on_gap == OnGap::Resample;
+        let is_readable = |row: &SeriesSummary| row.refusal.is_none() || (resamples && row.can_be_resampled);
+        let readable = candidates.iter().copied().filter(|row| is_readable(row) && row.volumes == 1);
         let best = readable.min_by(|a, b| {
             let coarsest = |row: &SeriesSummary| row.spacing.map_or(f64::MAX, |mm| mm.into_iter().fold(0.0, f64::max));
             let slices = |row: &SeriesSummary| row.shape.get(2).copied().unwrap_or(0);
             (fits(b).cmp(&fits(a)))
+                .then(a.refusal.is_some().cmp(&b.refusal.is_some()))
                 .then(slices(b).cmp(&slices(a)))
                 .then(coarsest(a).total_cmp(&coarsest(b)))
                 .then(a.number.cmp(&b.number))

@@ -16,7 +16,7 @@ use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
 
-use super::arguments::{EngineArguments, FormatArguments, ModelArguments};
+use super::arguments::{EngineArguments, FormatArguments, GapChoice, ModelArguments};
 use super::exit::Exit;
 use super::output::{self, Verbosity};
 use super::progress::cancel_on_signal;
@@ -75,6 +75,10 @@ pub(crate) struct Arguments {
     /// Resample channels that lie on another grid onto the first one's.
     #[arg(long, help_heading = "Input")]
     match_grid: bool,
+
+    /// Missing or uneven slices of a DICOM series: record it as failed, or interpolate between those that are there.
+    #[arg(long, value_enum, default_value_t = GapChoice::Refuse, help_heading = "Input")]
+    on_gap: GapChoice,
 
     /// Orientation of files that do not state one, such as RAS.
     #[arg(long, value_name = "CODES", help_heading = "Input")]
@@ -165,6 +169,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     find.select.clone_from(&arguments.select);
     find.channels.clone_from(&arguments.channels);
     find.with_phi = arguments.with_phi;
+    find.on_gap = arguments.on_gap.into();
     let cases = batch::discover(&arguments.folder, &arguments.output, pipeline.spec(), &find)?;
     let options = arguments.options();
     if arguments.dry_run {
@@ -215,6 +220,7 @@ impl Arguments {
         options.preview = self.preview;
         options.study.volume = self.volume;
         options.study.match_grid = self.match_grid;
+        options.study.on_gap = self.on_gap.into();
         options.study.assume_orientation = self.assume_orientation;
         options
     }

@@ -43,7 +43,8 @@ pub enum OnGap {
     /// The series is refused with its numbers.
     #[default]
     Refuse,
-    /// The slices are interpolated linearly to even steps, with a warning.
+    /// The slices are interpolated linearly to even steps, with a warning that says which are made up. Labels come back
+    /// on the slices in DICOM objects, and on the even grid in NIfTI, whose affine cannot hold uneven ones.
     Resample,
 }
 
@@ -60,9 +61,13 @@ pub struct ReadOptions {
     pub series: Option<String>,
     /// What to do about slices that are not evenly spaced.
     pub on_gap: OnGap,
+    /// Slices that lie between those of the even grid that they are resampled to are kept beside it, in [`Study::slices`].
+    pub keep_slices: bool,
     /// Samples of MONOCHROME1 images (DICOM), of which low ones are shown bright, are inverted within the range of their
     /// stored bits, so that high is bright; otherwise they are as stored.
     pub invert_monochrome1: bool,
+    /// Which of red, green and blue of a picture in color, counted from 0; without it only grey pictures are read.
+    pub color: Option<usize>,
     /// Spacing in mm along i, j, k of pictures, which do not state one.
     pub input_spacing: Option<[f64; 3]>,
     /// The images that a DICOM structure set was drawn on; by default they are looked for in its folder.
@@ -108,10 +113,24 @@ impl ReadOptions {
         self
     }
 
+    /// Sets [`ReadOptions::keep_slices`].
+    #[must_use]
+    pub fn with_keep_slices(mut self, keep: bool) -> Self {
+        self.keep_slices = keep;
+        self
+    }
+
     /// Sets [`ReadOptions::invert_monochrome1`].
     #[must_use]
     pub fn with_invert_monochrome1(mut self, invert: bool) -> Self {
         self.invert_monochrome1 = invert;
+        self
+    }
+
+    /// Sets [`ReadOptions::color`].
+    #[must_use]
+    pub fn with_color(mut self, color: Option<usize>) -> Self {
+        self.color = color;
         self
     }
 
@@ -258,6 +277,9 @@ pub struct Probe {
 pub struct Study<T = f32> {
     /// Intensities after slope and intercept, i fastest, in the file's own order of axes.
     pub volume: Volume<T>,
+    /// The slices of a DICOM series as they were before they were resampled to the even grid of `volume`, on
+    /// [`Grid::of_slices`]; where [`ReadOptions::keep_slices`] asks for them and the grid does not have them all.
+    pub slices: Option<Volume<T>>,
     /// The file's own header.
     pub source: Source,
     /// What the header says.
@@ -316,17 +338,13 @@ pub fn read_all_as<T: Sample>(path: impl AsRef<Path>, options: &ReadOptions) -> 
     open(path, options)?.read_all_as(options)
 }
 
-/// Reads label ids, exactly, with their names where the file has them: a NIfTI file, or a DICOM structure set with the
-/// images that it was drawn on.
+/// Reads label ids, exactly, with their names where the file has them: a NIfTI file, a DICOM segmentation, a DICOM
+/// structure set with the images that it was drawn on, a picture or a folder of pictures of which each is a slice.
 ///
 /// # Errors
 /// As [`read`]; [`crate::ErrorKind::Unsupported`] too when a value is no whole number from 0 to 65535.
 pub fn read_labels(path: impl AsRef<Path>, options: &ReadOptions) -> Result<LabelStudy> {
-    #[cfg(feature = "dicom")]
-    if let Some(triage) = opened::scan(path.as_ref(), options)? {
-        return triage.read_labels(options);
-    }
-    open(path, options)?.read_labels(options)
+    opened::read_labels(path.as_ref(), options)
 }
 
 /// What the names of the files of a folder of secondary captures begin with.

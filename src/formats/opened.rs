@@ -41,18 +41,18 @@ impl std::fmt::Debug for Opened {
 /// As [`probe`](super::probe).
 pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     let path = path.as_ref();
-    let folder = if fs::is_dir(path) { Pictures::open_folder(path, options)? } else { None };
-    if let Some(pictures) = folder.filter(|_| !holds_dicom(path, options)) {
-        return Ok(Opened(Kind::Pictures(Box::new(pictures))));
-    }
-    #[cfg(feature = "dicom")]
-    if let Some(triage) = scan(path, options)? {
-        own_spacing(path, options)?;
-        if triage.means_labels(options) {
-            return Ok(Opened(Kind::Labels(Box::new(triage))));
+    match look(path, options)? {
+        Found::Pictures(pictures) => return Ok(Opened(Kind::Pictures(Box::new(pictures)))),
+        #[cfg(feature = "dicom")]
+        Found::Dicom(triage) => {
+            own_spacing(path, options)?;
+            if triage.means_labels(options) {
+                return Ok(Opened(Kind::Labels(Box::new(triage))));
+            }
+            let row = Box::new(triage.choose(options)?.clone());
+            return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
         }
-        let row = Box::new(triage.choose(options)?.clone());
-        return Ok(Opened(Kind::Dicom(Arc::new(triage), row)));
+        Found::Other => (),
     }
     let (header_path, voxel_file) = header_of(path);
     let mut content = fs::content(&header_path)?;
@@ -70,15 +70,44 @@ pub fn open(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Opened> {
     Ok(Opened(Kind::Nifti(Box::new(file))))
 }
 
-/// True for a folder with a DICOM file in it or below, which is then read in place of pictures.
-fn holds_dicom(path: &Path, options: &ReadOptions) -> bool {
-    #[cfg(feature = "dicom")]
-    return dicom::scan(path, &options.limits).is_ok_and(|triage| triage.dicom_files > 0);
-    #[cfg(not(feature = "dicom"))]
-    {
-        let _ = (path, options);
-        false
+/// Reads label ids from a file or a folder.
+///
+/// # Errors
+/// As [`read_labels`](super::read_labels).
+pub(super) fn read_labels(path: &Path, options: &ReadOptions) -> Result<LabelStudy> {
+    match look(path, options)? {
+        Found::Pictures(pictures) => pictures.labels(options),
+        #[cfg(feature = "dicom")]
+        Found::Dicom(triage) => triage.read_labels(options),
+        Found::Other => open(path, options)?.read_labels(options),
     }
+}
+
+/// What lies at a path.
+enum Found {
+    /// A folder of pictures.
+    Pictures(Pictures),
+    /// A DICOM file, or a folder of files that are no pictures.
+    #[cfg(feature = "dicom")]
+    Dicom(Triage),
+    /// Another file.
+    Other,
+}
+
+/// Looks at each file of a folder once: where DICOM lies in it or below, that is read in place of pictures.
+fn look(path: &Path, options: &ReadOptions) -> Result<Found> {
+    let is_folder = fs::is_dir(path);
+    #[cfg(feature = "dicom")]
+    if is_dicom(path) {
+        let triage = dicom::open(path, &options.limits)?;
+        if !is_folder || triage.dicom_files > 0 {
+            return Ok(Found::Dicom(triage));
+        }
+        let pictures = Pictures::open_folder(path, options)?;
+        return Ok(pictures.map_or(Found::Dicom(triage), Found::Pictures));
+    }
+    let pictures = if is_folder { Pictures::open_folder(path, options)? } else { None };
+    Ok(pictures.map_or(Found::Other, Found::Pictures))
 }
 
 /// Refuses a spacing for what has its own.
@@ -89,13 +118,16 @@ fn own_spacing(path: &Path, options: &ReadOptions) -> Result<()> {
     Ok(())
 }
 
-/// Scans a folder or a DICOM file; `None` for a file of another format.
+/// Scans a folder or a DICOM file; `None` for a file of another format and for a folder of pictures.
 ///
 /// # Errors
 /// As [`dicom::scan`]; [`crate::ErrorKind::Usage`] for a file that is one slice of a series.
 #[cfg(feature = "dicom")]
 pub(crate) fn scan(path: &Path, options: &ReadOptions) -> Result<Option<Triage>> {
-    is_dicom(path).then(|| dicom::open(path, &options.limits)).transpose()
+    match look(path, options)? {
+        Found::Dicom(triage) => Ok(Some(triage)),
+        _ => Ok(None),
+    }
 }
 
 /// True for a folder, which is read as a DICOM series, and for a DICOM file.

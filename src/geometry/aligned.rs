@@ -35,9 +35,9 @@ impl AlignedMap {
         aligned.then(|| Self { from, scale: [0, 1, 2].map(|a| rows[a][from[a]]), offset: rows.map(|row| row[3]) })
     }
 
-    /// Source coordinate along source axis `axis` of the target index along its paired axis.
-    pub(crate) fn coordinate(&self, axis: usize, index: usize) -> f64 {
-        snapped(self.scale[axis] * super::float(index) + self.offset[axis])
+    /// Source coordinate along source axis `axis` of a continuous target index along its paired axis.
+    pub(crate) fn coordinate(&self, axis: usize, index: f64) -> f64 {
+        snapped(self.scale[axis] * index + self.offset[axis])
     }
 
     /// The reordering that turns an array whose axes are the source's into one with the target's axes, without flips.
@@ -68,7 +68,7 @@ mod tests {
         let map = AlignedMap::of(&target.index_map_to(&source), target.shape()).unwrap();
         assert_eq!(map.from, [2, 0, 1]);
         assert_eq!(map.scale.map(f64::round), [-1.0, -1.0, -1.0]);
-        assert!((map.coordinate(1, 0) - 29.0).abs() < 1e-12);
+        assert!((map.coordinate(1, 0.0) - 29.0).abs() < 1e-12);
         assert_eq!(map.to_target().shape([20, 30, 40]), [30, 40, 20]);
         let turned = |angle: f64| {
             let (sin, cos) = angle.sin_cos();

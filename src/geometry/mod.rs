@@ -9,6 +9,7 @@ mod field;
 mod grid;
 mod orientation;
 mod region;
+mod slices;
 
 pub use affine::Affine;
 pub(crate) use aligned::{AlignedMap, SNAP, snapped};
@@ -17,6 +18,7 @@ pub(crate) use field::interval;
 pub use grid::{Grid, GridRule};
 pub use orientation::{AxisMap, Direction, Orientation};
 pub use region::Region;
+pub(crate) use slices::{slice_at, slices_at};
 
 /// A count as a coordinate.
 #[expect(clippy::cast_precision_loss, reason = "axis lengths are far below 2^53")]

@@ -205,6 +205,9 @@ pub struct Pipeline {
 pub struct Outcome {
     /// The labels, on the grid of the first input.
     pub labels: LabelMap,
+    /// The labels of the slices that the input was resampled from, for [`Pipeline::segment_slices`]: on
+    /// [`Grid::of_slices`].
+    pub slices: Option<LabelMap>,
     /// The probabilities of all classes, where they were asked for.
     pub probabilities: Option<Probabilities>,
     /// How sure the network was of each label that won a voxel of its grid; empty for models whose decision is not the
@@ -314,7 +317,7 @@ impl Pipeline {
     /// [`crate::ErrorKind::Limit`] when the plan does not fit the memory ceiling; [`crate::ErrorKind::Model`] when the
     /// network does not take the sizes that come out.
     pub fn plan(&self, source: &Grid) -> Result<Plan> {
-        self.install(|| Ok(plan::Layouts::new(self, source)?.plan))
+        self.install(|| Ok(plan::Layouts::new(self, source, None)?.plan))
     }
 
     /// Segments a study: one volume per input channel, all on one grid.
@@ -324,7 +327,17 @@ impl Pipeline {
     /// the plan does not fit, [`crate::ErrorKind::Model`] when the engine fails, [`crate::ErrorKind::Interrupted`] after
     /// [`Cancel::cancel`].
     pub fn segment(&self, channels: &[Volume]) -> Result<Outcome> {
-        self.install(|| run::run(self, channels))
+        self.install(|| run::run(self, channels, None))
+    }
+
+    /// As [`Pipeline::segment`], for channels that were resampled to even steps from slices at `places` along k, in
+    /// ascending order. [`Outcome::slices`] has the labels of those: where each is at a slice of the grid the labels there,
+    /// otherwise labels that are decided where each slice is and pass through the same filters.
+    ///
+    /// # Errors
+    /// As [`Pipeline::segment`]; [`crate::ErrorKind::Usage`] when places lie outside or do not ascend.
+    pub fn segment_slices(&self, channels: &[Volume], places: &[f64]) -> Result<Outcome> {
+        self.install(|| run::run(self, channels, Some(places)))
     }
 
     /// Runs `work` on this pipeline's threads.

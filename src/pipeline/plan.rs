@@ -68,8 +68,8 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// The plan for a study on `source`.
-    pub(super) fn new(pipeline: &Pipeline, source: &Grid) -> Result<Self> {
+    /// The plan for a study on `source`, and for slices `between` those of it that need labels of their own.
+    pub(super) fn new(pipeline: &Pipeline, source: &Grid, between: Option<&[f64]>) -> Result<Self> {
         let spec = pipeline.spec();
         let working = working_grid(spec, source)?;
         let network = pipeline.network;
@@ -81,8 +81,11 @@ impl Layouts {
         if pipeline.settings.tta {
             other_side(spec, classes)?;
         }
+        let targets = [Some(*source), between.map(|places| source.of_slices(places)).transpose()?];
+        let targets: Vec<Grid> = targets.into_iter().flatten().collect();
         let draft = |tiling: &Tiling| {
-            Plan::new(pipeline, source, &working, &Layout::new(tiling, working.shape(), &network)?, &decide)
+            let layout = Layout::new(tiling, working.shape(), &network)?;
+            Plan::new(pipeline, source, &targets, &working, &layout, &decide)
         };
         let (tiling, plan) = fitting(wanted, &working, &network, pipeline.ceiling(), draft)?;
         Ok(Self { plan, working, tiling, network, classes, decide })
@@ -180,9 +183,11 @@ fn exact_patches(mut patch: [usize; 3], halo: [usize; 3], multiple: [usize; 3]) 
 }
 
 impl Plan {
+    /// Labels are decided on each of `targets`, of which the source is the first.
     fn new(
         pipeline: &Pipeline,
         source: &Grid,
+        targets: &[Grid],
         working: &Grid,
         layout: &Layout,
         decide: &DecideOptions,
@@ -191,8 +196,10 @@ impl Plan {
         let channels = spec.input.channels.len();
         let floats = |count: usize| (count as u64).saturating_mul(4);
         let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
-        let study = program + floats(source.voxels() * channels);
-        let (fed, labels) = (floats(working.voxels() * channels), source.voxels() as u64 * 2);
+        let decided: usize = targets.iter().map(Grid::voxels).sum();
+        // Slices between those of the source are there as they were read, too.
+        let study = program + floats(source.voxels() * (channels - 1) + decided);
+        let (fed, labels) = (floats(working.voxels() * channels), decided as u64 * 2);
         // A channel with values that are not finite is copied; the box that is fed is one more copy.
         let straight = if is_straightened(spec, source) { source.straightened()? } else { *source };
         let copies = source.voxels() + if straight == *source { 0 } else { straight.voxels() };
@@ -202,7 +209,7 @@ impl Plan {
         let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
         let engine = pipeline.predictor.working_bytes(&shape)?;
         let runs = 1 + usize::from(pipeline.settings.tta);
-        let network = fed + engine + pass_bytes(layout, &shape, working, source, decide, runs);
+        let network = fed + engine + pass_bytes(layout, &shape, working, targets, decide, runs);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
         let steps = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
@@ -233,12 +240,12 @@ impl Plan {
 }
 
 /// Bytes beside the study and what is fed while tiles run: buffers of the network of input `shape`, the ring of the
-/// stitcher, the decision with the labels. `outputs` of the network are held at a time.
+/// stitcher, the decisions with the labels. `outputs` of the network are held at a time.
 fn pass_bytes(
     layout: &Layout,
     shape: &[usize],
     working: &Grid,
-    source: &Grid,
+    targets: &[Grid],
     decide: &DecideOptions,
     outputs: usize,
 ) -> u64 {
@@ -253,7 +260,7 @@ fn pass_bytes(
         + ring
         + values(&layout.output())
         + planes
-        + Decider::bytes(working, source, decide, depth)
+        + targets.iter().map(|target| Decider::bytes(working, target, decide, depth)).sum::<u64>()
 }
 
 /// True when one patch's output is the whole grid, so that nothing has to be stitched.

@@ -12,7 +12,7 @@ use super::stitch::{Slab, Stitcher};
 use super::working::prepare;
 use super::{Outcome, Pipeline};
 use crate::error::{Error, Result, Warning};
-use crate::geometry::Grid;
+use crate::geometry::{Grid, float, slices_at};
 use crate::inference::TensorView;
 use crate::labels::{Confidence, ConfidenceMeter, Decider, postprocess};
 use crate::limits;
@@ -21,9 +21,10 @@ use crate::tiling::{Layout, Tile};
 use crate::volume::{LabelMap, Volume};
 
 /// Labels of a study, on the caller's threads.
-pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
+pub(super) fn run(pipeline: &Pipeline, channels: &[Volume], places: Option<&[f64]>) -> Result<Outcome> {
     let grid = check_channels(pipeline, channels)?;
-    let layouts = Layouts::new(pipeline, &grid)?;
+    let between = check_places(&grid, places)?;
+    let layouts = Layouts::new(pipeline, &grid, between)?;
     let mut clock = Clock { seconds: Vec::new(), start: Instant::now() };
     let mut warnings = pipeline.notes.clone();
     let watch = pipeline.watch();
@@ -33,10 +34,11 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     clock.stop(Stage::Prepare);
     watch.step(Stage::Prepare, 1, 1)?;
 
-    let Inferred { ids, probabilities, confidence, not_finite } = match fed {
-        Some(fed) => infer(pipeline, &layouts, &fed, &grid)?,
+    let Inferred { ids, slices, probabilities, confidence, not_finite } = match fed {
+        Some(fed) => infer(pipeline, &layouts, &fed, &grid, between)?,
         None => Inferred {
             ids: Volume::zeros(grid)?,
+            slices: between.map(|places| Volume::zeros(grid.of_slices(places)?)).transpose()?,
             probabilities: nothing(pipeline, &layouts),
             confidence: BTreeMap::new(),
             not_finite: 0,
@@ -55,19 +57,35 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume]) -> Result<Outcome> {
     let mut labels = LabelMap::new(ids, pipeline.spec().table()?);
     postprocess(&mut labels, pipeline.steps())?;
     let verdict = judge(pipeline.spec(), &mut labels, &confidence);
-    pipeline.keep.apply(&mut labels)?;
+    let mut slices = match (slices, places) {
+        (Some(ids), _) => {
+            let mut slices = LabelMap::new(ids, labels.table.clone());
+            postprocess(&mut slices, pipeline.steps())?;
+            if verdict.as_ref().is_some_and(|warning| warning.code == NOT_FOUND) {
+                slices.ids.data_mut().fill(0);
+            }
+            Some(slices)
+        }
+        (None, Some(places)) => labels.ids.slices(places)?.map(|ids| LabelMap::new(ids, labels.table.clone())),
+        (None, None) => None,
+    };
+    for labels in std::iter::once(&mut labels).chain(&mut slices) {
+        pipeline.keep.apply(labels)?;
+    }
     warnings.extend(verdict);
     if labels.is_empty() && !warnings.iter().any(|warning| warning.code == NOT_FOUND) {
         warnings.push(Warning::new("empty", "no voxel got a label"));
     }
     clock.stop(Stage::Postprocess);
     watch.step(Stage::Postprocess, 1, 1)?;
-    Ok(Outcome { labels, probabilities, confidence, plan: layouts.plan, warnings, seconds: clock.seconds })
+    Ok(Outcome { labels, slices, probabilities, confidence, plan: layouts.plan, warnings, seconds: clock.seconds })
 }
 
 /// What the network's scores came to.
 struct Inferred {
     ids: Volume<u16>,
+    /// Of slices between those of the grid.
+    slices: Option<Volume<u16>>,
     probabilities: Option<Probabilities>,
     confidence: BTreeMap<u16, Confidence>,
     /// Scores that are NaN or infinite.
@@ -103,14 +121,31 @@ fn check_channels(pipeline: &Pipeline, channels: &[Volume]) -> Result<Grid> {
     Ok(*first.grid())
 }
 
+/// The places of slices, where some lie between those of the grid and need labels of their own.
+fn check_places<'a>(grid: &Grid, places: Option<&'a [f64]>) -> Result<Option<&'a [f64]>> {
+    let Some(places) = places else { return Ok(None) };
+    grid.of_slices(places)?;
+    let last = float(grid.shape()[2] - 1);
+    if let Some(place) = places.iter().find(|place| !(0.0..=last).contains(*place)) {
+        return Err(Error::usage(format!("a slice at {place} lies outside the {} of the grid", grid.shape()[2])));
+    }
+    Ok(Some(places).filter(|places| slices_at(places).is_none()))
+}
+
 /// The probabilities of a study of which nothing was fed, where they were asked for.
 fn nothing(pipeline: &Pipeline, layouts: &Layouts) -> Option<Probabilities> {
     let activation = pipeline.spec().probability_activation();
     pipeline.settings.keep_probabilities.then(|| Probabilities::of_nothing(&layouts.decide, activation))
 }
 
-/// Runs the network over the box that is fed and decides labels on `target`.
-fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) -> Result<Inferred> {
+/// Runs the network over the box that is fed and decides labels on `target`, and of slices between those of it.
+fn infer(
+    pipeline: &Pipeline,
+    layouts: &Layouts,
+    fed: &[Volume],
+    target: &Grid,
+    between: Option<&[f64]>,
+) -> Result<Inferred> {
     let working = fed[0].grid();
     let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
     let mut decide = layouts.decide.clone();
@@ -126,8 +161,9 @@ fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) 
     };
     let [row, rows, _] = working.shape();
     let decider = Decider::new(working, target, &decide)?;
+    let slices = between.map(|places| Decider::of_slices(working, target, places, &decide)).transpose()?;
     let meter = ConfidenceMeter::new(&decide, activation);
-    let mut sink = Sink { decider, store, meter, classes: layouts.classes, row, rows, not_finite: 0 };
+    let mut sink = Sink { decider, slices, store, meter, classes: layouts.classes, row, rows, not_finite: 0 };
     let mirror = Mirror::new(pipeline, &layout, working.orientation(), layouts.classes)?;
     let mut passes = Passes::new(pipeline, &layout, layouts.classes, mirror)?;
     if covers(&layout) {
@@ -156,12 +192,15 @@ fn infer(pipeline: &Pipeline, layouts: &Layouts, fed: &[Volume], target: &Grid) 
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
     let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
     let not_finite = sink.not_finite;
-    Ok(Inferred { ids: sink.decider.finish()?, probabilities: sink.store, confidence, not_finite })
+    let slices = sink.slices.map(Decider::finish).transpose()?;
+    Ok(Inferred { ids: sink.decider.finish()?, slices, probabilities: sink.store, confidence, not_finite })
 }
 
 /// Where finished planes of scores go.
 struct Sink {
     decider: Decider,
+    /// Of slices between those of the target.
+    slices: Option<Decider>,
     store: Option<Probabilities>,
     meter: Option<ConfidenceMeter>,
     classes: usize,
@@ -180,7 +219,9 @@ impl Sink {
         if let Some(meter) = &mut self.meter {
             meter.take(slab.data, slab.class_stride, slab.planes, self.row, self.rows)?;
         }
-        self.decider.push_strided(slab.data, slab.class_stride, slab.planes)?;
+        for decider in std::iter::once(&mut self.decider).chain(&mut self.slices) {
+            decider.push_strided(slab.data, slab.class_stride, slab.planes)?;
+        }
         self.store.as_ref().map_or(Ok(()), |store| store.push(&slab))
     }
 }

@@ -41,7 +41,7 @@ impl AxisTaps {
         let rows = (0..count).map(|n| {
             // Axes that run against each other are walked from the other end, so that a flipped source gives the same bits.
             let flipped = map.scale[axis] < 0.0;
-            let coordinate = map.coordinate(axis, n);
+            let coordinate = map.coordinate(axis, float(n));
             let coordinate = if flipped { last - coordinate } else { coordinate };
             let Some(within) = resolved(coordinate, length, border) else { return Row::new() };
             inside = if inside.is_empty() { n..n + 1 } else { inside.start..n + 1 };

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::geometry::Grid;
+use crate::error::Result;
+use crate::geometry::{Grid, slice_at};
 
 /// Where a volume came from and everything needed to write a label map that sits exactly on it.
 #[derive(Debug, Clone)]
@@ -23,6 +24,30 @@ impl Source {
     #[must_use]
     pub fn new(path: Option<PathBuf>, grid: Grid, kind: SourceKind) -> Self {
         Self { path, grid, kind, oriented: true }
+    }
+
+    /// The source as the slices of a DICOM series are, where they were resampled to an even grid: its k counts
+    /// [`DicomSource::slices`], and its grid is [`Grid::of_slices`]. `None` where k counts them already.
+    ///
+    /// # Errors
+    /// As [`Grid::of_slices`].
+    pub fn by_slice(&self) -> Result<Option<Self>> {
+        let Some(places) = self.places() else { return Ok(None) };
+        let mut own = Self { grid: self.grid.of_slices(places)?, ..self.clone() };
+        if let SourceKind::Dicom(dicom) = &mut own.kind {
+            dicom.places = None;
+        }
+        Ok(Some(own))
+    }
+
+    /// The k of each slice of a DICOM series on the grid, where they were resampled to it: whole numbers where slices are
+    /// merely missing.
+    #[must_use]
+    pub fn places(&self) -> Option<&[f64]> {
+        match &self.kind {
+            SourceKind::Dicom(dicom) => dicom.places.as_deref(),
+            _ => None,
+        }
     }
 }
 
@@ -79,6 +104,11 @@ pub struct DicomSource {
     pub slices: Vec<DicomSlice>,
     /// For slices that were not evenly spaced and were resampled: the k of each on the grid.
     pub places: Option<Vec<f64>>,
+    /// mm from slice to slice along their normal where they lie on an even grid, each at a slice of it whether or not
+    /// others are missing; `None` where their steps are uneven.
+    pub slice_distance: Option<f64>,
+    /// SliceThickness of the first slice's file in mm, where it states one.
+    pub slice_thickness: Option<f64>,
     /// Patient and study attributes as stored, in ascending order of tag.
     pub attributes: Vec<DicomAttribute>,
 }
@@ -98,9 +128,9 @@ pub struct DicomSlice {
     /// Instance number of the file, for one of several frames that of the frame: how the source counts its slices.
     pub number: i64,
     /// ImagePositionPatient as the file writes it; for a tile of a mosaic and a frame of a dose, where it is computed, as
-    /// decimal strings.
+    /// decimal strings; empty for a projection, which has no place in the patient.
     pub position: String,
-    /// ImageOrientationPatient as the file writes it.
+    /// ImageOrientationPatient as the file writes it; empty for a projection.
     pub orientation: String,
 }
 
@@ -124,12 +154,8 @@ impl DicomSource {
     /// The slice whose samples are the voxels at `k`; none where those were interpolated.
     #[must_use]
     pub fn slice_at(&self, k: usize) -> Option<&DicomSlice> {
-        /// Slices this near (in steps) to a place of the grid are at it.
-        const AT_PLACE: f64 = 2e-3;
         let Some(places) = &self.places else { return self.slices.get(k) };
-        #[expect(clippy::cast_precision_loss, reason = "numbers of slices are far below 2^53")]
-        let is_at = |place: &f64| (place - k as f64).abs() <= AT_PLACE;
-        self.slices.get(places.iter().position(is_at)?)
+        self.slices.get(places.iter().position(|&place| slice_at(place) == Some(k))?)
     }
 }
 

@@ -4,7 +4,7 @@ use ndarray::{ArrayView3, ArrayViewMut3, ShapeBuilder};
 
 use super::permute::permute;
 use crate::error::{Error, Result};
-use crate::geometry::{AxisMap, Grid, Orientation, Region};
+use crate::geometry::{AxisMap, Grid, Orientation, Region, slices_at};
 use crate::limits;
 
 /// Samples of type `T` (intensities are `f32`) on a [`Grid`], i fastest in memory.
@@ -102,6 +102,24 @@ impl<T: Copy + Default + Send + Sync> Volume<T> {
     #[must_use]
     pub fn reoriented(&self, orientation: Orientation) -> Self {
         self.mapped(self.grid.orientation().to(orientation))
+    }
+
+    /// The slices at `places` along k, in ascending order, on [`Grid::of_slices`]; `None` when one of these places lies
+    /// between two slices.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] when a place lies outside, or as [`Grid::of_slices`]; [`crate::ErrorKind::Limit`] when
+    /// the memory cannot be had.
+    pub fn slices(&self, places: &[f64]) -> Result<Option<Self>> {
+        let Some(slices) = slices_at(places) else { return Ok(None) };
+        let grid = self.grid.of_slices(places)?;
+        let [ni, nj, _] = self.grid.shape();
+        let mut data = limits::reserved(grid.voxels(), "slices of a volume")?;
+        for k in slices {
+            let slice = self.data.get(k * ni * nj..(k + 1) * ni * nj);
+            data.extend_from_slice(slice.ok_or_else(|| Error::usage(format!("there is no slice {k}")))?);
+        }
+        Self::new(grid, data).map(Some)
     }
 
     /// A box of the volume, with the grid that belongs to it.

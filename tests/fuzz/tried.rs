@@ -48,6 +48,20 @@ pub(super) fn nifti(path: &Path) -> bool {
     }
 }
 
+/// A picture: its header, its grey values, one of its colors, its label ids.
+pub(super) fn picture(path: &Path) -> bool {
+    let options = ReadOptions::new().with_limits(limits());
+    let labels = formats::read_labels(path, &options).is_ok();
+    let grey = formats::read(path, &options).is_ok();
+    match formats::read(path, &options.with_color(Some(2))) {
+        Ok(study) => {
+            assert!(study.volume.data().len() as u64 <= limits().max_voxels);
+            true
+        }
+        Err(_) => labels || grey,
+    }
+}
+
 /// An ONNX file: its graph, the network at a small size, its facts.
 pub(super) fn onnx(bytes: &[u8]) -> bool {
     let _ = set_metadata(bytes, "key", "value");

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Existing, Status, discover, run};
+use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Existing, OutputFormat, Status, discover, run};
 use unet_vol::formats::{self, OnGap};
 use unet_vol::pipeline::Pipeline;
 
@@ -99,6 +99,63 @@ mod dicom {
         find.channels = vec!["dwi".to_owned(), "^1_".to_owned()];
         let cases = discover(&place.input(), &place.output(), brighter().spec(), &find).unwrap();
         assert_eq!(cases[0].reason, "T1: 3_dwi; FLAIR: 1_t1_mprage");
+    }
+
+    /// A tree of NIfTI files, good and bad series and other files: each case gets the forms that it can have.
+    #[test]
+    fn a_mixed_tree_gets_segmentations_where_there_is_a_series_to_refer_to() {
+        let place = Place::new(&["a/head.nii"]);
+        series(&place, "1.2.70", 1, "t1_mprage");
+        series(&place, "1.2.70", 2, "localizer");
+        series(&place, "1.2.71", 1, "t1_gap");
+        std::fs::remove_file(place.input().join("1.2.71/1-2")).unwrap();
+        write(&place.input(), "notes.dcm", b"%PDF-1.7\n%%EOF\n");
+        let pipeline = Pipeline::predictor_builder(spec(4, ""), Box::new(Network::pointwise(4))).build().unwrap();
+        let done = |output: &str, formats: &[OutputFormat], on_gap: OnGap| {
+            let mut find = DiscoverOptions::default();
+            find.on_gap = on_gap;
+            let output = place.dir.path().join(output);
+            let cases = discover(&place.input(), &output, pipeline.spec(), &find).unwrap();
+            let mut options = BatchOptions::new(&output);
+            options.formats = formats.to_vec();
+            options.study.on_gap = on_gap;
+            let entries = run(&pipeline, cases, &options, &|_| ()).unwrap().entries;
+            let mut files: Vec<_> = tree(&output).into_keys().filter(|name| name.contains("_seg")).collect();
+            files.sort_unstable();
+            (output, entries, files)
+        };
+        let (output, entries, files) = done("seg", &[OutputFormat::DicomSeg], OnGap::Refuse);
+        let statuses: Vec<_> = entries.iter().map(|entry| (entry.case.as_str(), entry.status)).collect();
+        assert_eq!(
+            statuses,
+            [("1.2.70/1_t1_mprage", Status::Done), ("1.2.71/study", Status::Failed), ("a/head", Status::Failed)]
+        );
+        assert!(entries[1].reason.contains("uneven slice spacing"), "{}", entries[1].reason);
+        assert!(entries[2].reason.contains("DICOM series only"), "{}", entries[2].reason);
+        assert_eq!(files, ["1.2.70/1_t1_mprage_seg.dcm"]);
+        let labels = formats::read_labels(output.join(&files[0]), &Default::default()).unwrap().labels;
+        let slices: Vec<_> = (0..5).map(|k| place.input().join(format!("1.2.70/1-{k}"))).collect();
+        assert!(slices.iter().all(|slice| slice.exists()));
+        let alone = place.dir.path().join("alone");
+        std::fs::create_dir(&alone).unwrap();
+        for slice in &slices {
+            std::fs::copy(slice, alone.join(slice.file_name().unwrap())).unwrap();
+        }
+        assert_eq!(labels.ids, pipeline.run(&alone).unwrap().labels().ids);
+
+        // With a second form the file has that one, and the ledger says what it has not; gaps are bridged where asked.
+        let formats = [OutputFormat::Nifti, OutputFormat::DicomSeg];
+        let (output, entries, files) = done("both", &formats, OnGap::Resample);
+        assert!(entries.iter().all(|entry| entry.status == Status::Done), "{entries:?}");
+        let both = |stem: &str| [format!("{stem}_seg.dcm"), format!("{stem}_seg.nii.gz")];
+        let mut wanted = [both("1.2.70/1_t1_mprage"), both("1.2.71/1_t1_gap")].concat();
+        wanted.push("a/head_seg.nii.gz".to_owned());
+        assert_eq!(files, wanted);
+        let warnings = |n: usize| entries[n].warnings.join("\n");
+        assert!(warnings(2).contains("no dicom-seg") && !warnings(0).contains("no dicom-seg"), "{}", warnings(2));
+        assert!(warnings(1).contains("(k = 2)"), "{}", warnings(1));
+        let seg = formats::read_labels(output.join("1.2.71/1_t1_gap_seg.dcm"), &Default::default()).unwrap();
+        assert_eq!(seg.labels.grid().shape(), [6, 4, 5], "with an empty slice where none was");
     }
 
     #[test]

@@ -182,6 +182,22 @@ fn five_thousand_damaged_dicom_files_are_answered() {
     try_all("DICOM", &seeds, 132, 5000, as_file("damaged.dcm", tried::dicom));
 }
 
+#[cfg(feature = "dicom")]
+#[test]
+fn a_thousand_damaged_pictures_are_answered() {
+    let mut seeds = made("pictures", ".jpg");
+    for depth in [png::BitDepth::Eight, png::BitDepth::Sixteen] {
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, 5, 4);
+        encoder.set_depth(depth);
+        let bytes: Vec<u8> = (0..if depth == png::BitDepth::Eight { 20 } else { 40 }).collect();
+        encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+        seeds.push(out);
+    }
+    assert_eq!(seeds.len(), 5);
+    try_all("picture", &seeds, 0, 1000, as_file("damaged", tried::picture));
+}
+
 #[test]
 fn two_and_a_half_thousand_damaged_nifti_files_are_answered() {
     let mut seeds = made("nifti", ".nii");

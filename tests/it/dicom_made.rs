@@ -294,6 +294,71 @@ fn without_a_place_there_is_no_volume() {
     assert!(refusal(folder(&color, EXPLICIT).path()).contains("color"));
 }
 
+/// Series that are refused, by the words in the table of the documentation.
+fn refused() -> Vec<(&'static str, Vec<Object>)> {
+    let each = |change: &dyn Fn(Object) -> Object| slices().into_iter().map(change).collect::<Vec<_>>();
+    let with = |k: usize, change: &dyn Fn(Object) -> Object| {
+        let mut all = slices();
+        all[k] = change(all[k].clone());
+        all
+    };
+    let more = |object: Object| [slices(), vec![object]].concat();
+    let other_pixels = |k: usize| slice(k).pixels(samples(k + 1));
+    vec![
+        ("uneven slice spacing", slices().into_iter().enumerate().filter(|(k, _)| *k != 2).map(|(_, s)| s).collect()),
+        ("they are shifted or turned", with(2, &|slice| slice.text(POSITION, b"DS", "-9\\-20\\8"))),
+        ("with different values lie at the position", more(other_pixels(2).text(INSTANCE, b"UI", "1.2.3.4.99"))),
+        ("the same identifier and different content", more(other_pixels(2))),
+        ("slices lie at one position", each(&|slice| slice.text(POSITION, b"DS", "1\\2\\3"))),
+        ("PixelSpacing differs", with(2, &|slice| slice.text(0x0028_0030, b"DS", "3.0\\2.5"))),
+        ("ImagePositionPatient is absent", each(&|slice| slice.without(POSITION))),
+        ("ImageOrientationPatient is absent", each(&|slice| slice.without(0x0020_0037))),
+        ("PixelSpacing is absent", each(&|slice| slice.without(0x0028_0030))),
+        ("HighBit is", each(&|slice| slice.word(0x0028_0102, 15))),
+        ("it is a color image", each(&|slice| slice.text(0x0028_0004, b"CS", "PALETTE COLOR"))),
+        (
+            "a modality lookup table",
+            each(&|slice| slice.items(0x0028_3000, vec![Object::default().word(0x0028_3002, 1)])),
+        ),
+        ("floating-point numbers", each(&|slice| slice.without(0x7fe0_0010).words(0x7fe0_0008, b"OF", vec![0; 48]))),
+        (
+            "several frames without a position for each",
+            vec![slice(0).text(0x0028_0008, b"IS", "2").pixels([samples(0), samples(1)].concat())],
+        ),
+        (
+            "private (CSA) header was removed",
+            vec![slice(0).text(0x0008_0008, b"CS", "ORIGINAL\\PRIMARY\\M\\MOSAIC").text(0x0008_0070, b"LO", "SIEMENS")],
+        ),
+        ("is not decoded", slices()),
+        ("bytes that the header promises", vec![slice(0).pixels(samples(0)[..20].to_vec())]),
+        ("cut off", vec![slice(0)]),
+        ("it has no pixel data", each(&|slice| slice.without(0x7fe0_0010))),
+    ]
+}
+
+/// Each row of the table says what a series that is refused for it is told.
+#[test]
+fn the_table_of_refusals_is_that_of_the_code() {
+    let page = std::fs::read_to_string(crate::support::repository("src/formats/dicom/mod.rs")).unwrap();
+    let table = page.lines().skip_while(|line| !line.starts_with("//! | found |")).skip(2);
+    let rows = table.take_while(|line| line.starts_with("//! |"));
+    let said: Vec<_> = rows.map(|line| line.split('|').nth(3).unwrap().trim().to_owned()).collect();
+    let made = refused();
+    assert_eq!(said, made.iter().map(|(words, _)| *words).collect::<Vec<_>>());
+    for (words, objects) in made {
+        // Progressive JPEG, of which no sample is looked at.
+        let syntax = if words == "is not decoded" { "1.2.840.10008.1.2.4.55" } else { EXPLICIT };
+        let folder = folder(&objects, syntax);
+        if words == "cut off" {
+            let file = folder.path().join("IM03");
+            let bytes = std::fs::read(&file).unwrap();
+            std::fs::write(&file, &bytes[..300]).unwrap();
+        }
+        let message = read(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(words), "{words}: {message}");
+    }
+}
+
 #[test]
 fn a_data_set_without_preamble_is_read() {
     for syntax in [IMPLICIT, EXPLICIT, BIG_ENDIAN] {

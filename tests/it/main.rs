@@ -14,7 +14,11 @@ mod damage;
 #[cfg(feature = "dicom")]
 mod dicom;
 #[cfg(feature = "dicom")]
+mod dicom_gaps;
+#[cfg(feature = "dicom")]
 mod dicom_made;
+#[cfg(feature = "dicom")]
+mod dicom_radiograph;
 #[cfg(feature = "dicom")]
 mod dicom_seg;
 #[cfg(feature = "dicom")]

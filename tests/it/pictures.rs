@@ -13,6 +13,8 @@ use unet_vol::volume::{LabelMap, LabelTable, Source, SourceKind};
 use unet_vol::{Overwrite, Volume};
 
 use crate::networks::{Network, spec};
+#[cfg(feature = "dicom")]
+use crate::support::repository;
 
 const SHAPE: [usize; 3] = [5, 4, 3];
 
@@ -165,4 +167,83 @@ fn a_model_of_two_dimensions_runs_on_a_picture_and_writes_one() {
     let labels = formats::read_labels(&output, &ReadOptions::new()).unwrap().labels;
     let wanted: Vec<u16> = (0..20).map(|n| if n * 60 > 500 { 10 } else { 0 }).collect();
     assert_eq!(labels.ids.data(), wanted);
+}
+
+/// Red, green and blue of a picture in color are the channels of a model that has three; others refuse it.
+#[test]
+fn a_picture_in_color_is_the_three_channels_of_a_model_that_sees_color() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("slide.png");
+    let rgb: Vec<u8> = (0..20_u8).flat_map(|n| [n, 100 + n, 255 - n]).collect();
+    png(&input, png::ColorType::Rgb, png::BitDepth::Eight, &rgb);
+    // Labels where 2 x red + green + blue is above 375, which is where n > 10.
+    let network = Network::new(2, 3, 2, |input, _, output| {
+        let (background, bright) = output.split_at_mut(input.len() / 3);
+        background.fill(375.0);
+        let [red, green, blue] = [0, 1, 2].map(|c| &input[c * bright.len()..][..bright.len()]);
+        bright.iter_mut().enumerate().for_each(|(n, out)| *out = 2.0 * red[n] + green[n] + blue[n]);
+    });
+    let channels =
+        "[[input.channels]]\nname = 'red'\n[[input.channels]]\nname = 'green'\n[[input.channels]]\nname = 'blue'\n";
+    let spec = spec(2, &format!("{channels}[tiling]\nmethod = 'slices'\n[tiling.plane]\nmethod = 'whole'\n"));
+    let pipeline = Pipeline::predictor_builder(spec, Box::new(network)).build().unwrap();
+    let done = pipeline.run(&input).unwrap();
+    let wanted: Vec<u16> = (0..20).map(|n| if n > 10 { 10 } else { 0 }).collect();
+    assert_eq!(done.labels().ids.data(), wanted);
+    assert_eq!(done.warnings().iter().filter(|warning| warning.code == "no-spacing").count(), 1);
+    let error = formats::read(&input, &ReadOptions::new()).unwrap_err();
+    assert!(error.message().contains("three channels"), "{error}");
+    let green = formats::read(&input, &ReadOptions::new().with_color(Some(1))).unwrap();
+    assert_eq!(green.volume.data()[7], 107.0);
+}
+
+/// Pictures of `testdata/generate.py`: 16 x 8 pixels, the left half of one color and the right half of another.
+#[test]
+#[cfg(feature = "dicom")]
+fn progressive_jpeg_and_jpeg_in_color_are_read() {
+    let at = |name: &str| repository(&format!("testdata/pictures/{name}"));
+    for (name, left, right) in [
+        ("progressive_grey.jpg", [70; 3], [190; 3]),
+        ("progressive_color.jpg", [200, 40, 60], [10, 120, 240]),
+        ("color.jpg", [200, 40, 60], [10, 120, 240]),
+    ] {
+        for color in 0..3 {
+            let study = formats::read(at(name), &ReadOptions::new().with_color(Some(color))).unwrap();
+            assert_eq!(study.volume.grid().shape(), [16, 8, 1]);
+            for (n, value) in study.volume.data().iter().enumerate() {
+                let wanted: u8 = if n % 16 < 8 { left[color] } else { right[color] };
+                assert!((value - f32::from(wanted)).abs() <= 3.0, "{name}, pixel {n}: {value}, not {wanted}");
+            }
+        }
+        let grey = formats::read(at(name), &ReadOptions::new());
+        match name {
+            "progressive_grey.jpg" => assert!(grey.is_ok()),
+            _ => assert!(grey.unwrap_err().message().contains("in color")),
+        }
+        let bytes = std::fs::read(at(name)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let cut = folder.path().join("cut.jpg");
+        std::fs::write(&cut, &bytes[..bytes.len() - 30]).unwrap();
+        let error = formats::read(&cut, &ReadOptions::new().with_color(Some(0))).unwrap_err();
+        assert!(error.message().contains("this JPEG is damaged"), "{error}");
+    }
+}
+
+/// A folder of label pictures is a label volume, wherever one is wanted.
+#[test]
+fn a_folder_of_label_pictures_is_a_label_volume() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("labels");
+    std::fs::create_dir(&folder).unwrap();
+    for k in 0..3_u8 {
+        let ids: Vec<u8> = (0..20).map(|n| (n + k) % 4).collect();
+        png(&folder.join(format!("s{}.png", k + 9)), png::ColorType::Grayscale, png::BitDepth::Eight, &ids);
+    }
+    let study = formats::read_labels(&folder, &ReadOptions::new()).unwrap();
+    assert_eq!(study.labels.grid().shape(), [5, 4, 3]);
+    assert_eq!((study.labels.ids.data()[0], study.labels.ids.data()[20], study.labels.ids.data()[41]), (0, 1, 3));
+    let tiff = dir.path().join("labels.tif");
+    batch::write_labels(&tiff, &study.labels, &study.source, None, Overwrite::Refuse).unwrap();
+    let (report, _) = batch::evaluate_files(&tiff, &folder, &Default::default(), None).unwrap();
+    assert_eq!(report.mean.dice, Some(1.0));
 }

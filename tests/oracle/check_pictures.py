@@ -62,6 +62,13 @@ def main() -> int:
         Image.fromarray(smooth).save(folder / "a.jpg", quality=90)
         decoded = np.asarray(Image.open(folder / "a.jpg")).astype(int)
         assert np.abs(converted(folder / "a.jpg", folder)[0] - decoded).max() <= 1
+        Image.fromarray(smooth).save(folder / "p.jpg", quality=90, progressive=True)
+        decoded = np.asarray(Image.open(folder / "p.jpg")).astype(int)
+        assert np.abs(converted(folder / "p.jpg", folder)[0] - decoded).max() <= 1
+        Image.fromarray(smooth).convert("RGB").save(folder / "g.jpg", quality=90, progressive=True)
+        decoded = np.asarray(Image.open(folder / "g.jpg"))[:, :, 0].astype(int)
+        assert np.abs(converted(folder / "g.jpg", folder)[0] - decoded).max() <= 1
+        checked += 2
         rgb = random.integers(0, 256, (16, 16, 3)).astype("uint8")
         for end in ("png", "tif", "jpg"):
             Image.fromarray(rgb).save(folder / f"color.{end}")

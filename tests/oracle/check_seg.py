@@ -35,14 +35,14 @@ labels = [
 """
 
 
-def make_model(folder: pathlib.Path) -> None:
+def make_model(folder: pathlib.Path, axes: int = 3) -> None:
     """Class c wins where the intensity is nearest to c: the scores are c x - c^2 / 2."""
     c = np.arange(4, dtype=np.float32)
-    weights = onnx.numpy_helper.from_array(c.reshape(4, 1, 1, 1, 1), "w")
+    weights = onnx.numpy_helper.from_array(c.reshape(4, 1, *[1] * axes), "w")
     bias = onnx.numpy_helper.from_array(-c * c / 2, "b")
-    node = onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[1, 1, 1])
+    node = onnx.helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=[1] * axes)
     value = onnx.helper.make_tensor_value_info
-    shape = ["k", "j", "i"]
+    shape = ["k", "j", "i"][-axes:]
     graph = onnx.helper.make_graph(
         [node],
         "rounds",
@@ -52,7 +52,8 @@ def make_model(folder: pathlib.Path) -> None:
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, folder / "rounds.onnx")
-    (folder / "rounds.toml").write_text(SPEC)
+    planes = '\n[tiling]\nmethod = "slices"\n[tiling.plane]\nmethod = "whole"\n'
+    (folder / "rounds.toml").write_text(SPEC + (planes if axes == 2 else ""))
 
 
 def write_series(folder: pathlib.Path, axes: np.ndarray, descending: bool) -> list[Dataset]:
@@ -141,6 +142,45 @@ def check_attributes(path: pathlib.Path, slices: list[Dataset]) -> None:
     assert np.abs(np.subtract(size.RecommendedDisplayCIELabValue, color)).max() < 8
 
 
+def write_radiograph(path: pathlib.Path) -> np.ndarray:
+    """A digital radiograph of the values 0 to 3, without a place in the patient; returns its pixels."""
+    pixels = np.random.default_rng(3).integers(0, 4, (ROWS, COLUMNS)).astype(np.uint16)
+    d = Dataset()
+    d.file_meta = FileMetaDataset()
+    d.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    d.SOPClassUID = d.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+    d.SOPInstanceUID = d.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    d.StudyInstanceUID, d.SeriesInstanceUID = generate_uid(), generate_uid()
+    d.PatientName, d.PatientID, d.PatientBirthDate, d.PatientSex = "Made^Hand", "7", "19700101", "O"
+    d.StudyDate, d.StudyTime, d.StudyID, d.AccessionNumber = "20200101", "101500", "1", "A1"
+    d.ReferringPhysicianName, d.Manufacturer, d.Modality, d.SeriesNumber = "", "test", "DX", 3
+    d.ImageType, d.InstanceNumber, d.PatientOrientation = ["ORIGINAL", "PRIMARY"], 1, ["L", "F"]
+    d.ImagerPixelSpacing = ["0.3", "0.2"]
+    d.Rows, d.Columns, d.SamplesPerPixel, d.PhotometricInterpretation = ROWS, COLUMNS, 1, "MONOCHROME2"
+    d.BitsAllocated, d.BitsStored, d.HighBit, d.PixelRepresentation = 16, 12, 11, 0
+    d.PixelData = pixels.tobytes()
+    d.save_as(path, enforce_file_format=True)
+    return pixels
+
+
+def check_radiograph(folder: pathlib.Path, kind: str) -> None:
+    """A model of two dimensions; highdicom finds the labels of the image by its identifier, and no place in the patient."""
+    make_model(folder, axes=2)
+    path = folder / "radiograph.dcm"
+    pixels = write_radiograph(path)
+    out = segment(folder, path, kind)
+    seg = highdicom.seg.segread(out)
+    uid = pydicom.dcmread(path).SOPInstanceUID
+    numbers = {s.SegmentNumber: int(s.SegmentDescription.split()[-1]) for s in seg.SegmentSequence if s.SegmentNumber}
+    assert sorted(numbers.values()) == sorted(IDS[1:])
+    found = seg.get_pixels_by_source_instance([uid], combine_segments=True, assert_missing_frames_are_empty=True)[0]
+    assert np.array_equal(np.vectorize(lambda n: numbers.get(n, 0))(found), IDS[pixels])
+    assert "FrameOfReferenceUID" not in seg and "PixelMeasuresSequence" not in seg.SharedFunctionalGroupsSequence[0]
+    assert all("PlanePositionSequence" not in frame for frame in seg.PerFrameFunctionalGroupsSequence)
+    if kind == "binary" and shutil.which("dciodvfy"):
+        validate(out)
+
+
 def validate(path: pathlib.Path) -> None:
     done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
     errors = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
@@ -186,6 +226,9 @@ def main() -> int:
                 checked += 1
             if checked == 2:
                 check_attributes(path, slices)
+        for kind in ("binary", "labelmap"):
+            check_radiograph(folder, kind)
+            checked += 1
     said = "dciodvfy finds no error" if validator else "dciodvfy is not installed and was left out"
     print(f"{checked} segmentations have every label where highdicom looks for it; {said}")
     return 0

@@ -17,9 +17,18 @@ use super::stack::Stack;
 use super::tags;
 use crate::error::{Error, Result};
 use crate::formats::{DataType, Form, Format, Probe, ReadOptions, Sample};
-use crate::geometry::{Grid, Orientation};
+use crate::geometry::{Grid, Orientation, slices_at};
 use crate::limits::{self, Limits};
 use crate::volume::{DicomAttribute, DicomSlice, DicomSource};
+
+/// The voxels of one volume.
+#[derive(Debug)]
+pub(super) struct Voxels<T> {
+    /// On the grid of the stack.
+    pub(super) grid: Vec<T>,
+    /// Of slices that it does not have, where they were asked for.
+    pub(super) slices: Option<Vec<T>>,
+}
 
 impl Stack {
     /// Volumes at the same place.
@@ -36,6 +45,13 @@ impl Stack {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
         let depth = |places: &Vec<f64>| places.last().map_or(0, |last| last.round() as usize + 1);
         self.places.as_ref().map_or(self.slices.len(), depth)
+    }
+
+    /// mm from slice to slice of the even grid that all slices are at.
+    fn slice_distance(&self, instances: &[Instance]) -> Option<f64> {
+        let is_even = self.places.as_ref().is_none_or(|places| slices_at(places).is_some());
+        let is_placed = self.first(instances).is_some_and(|(plane, _)| !plane.position_text.is_empty());
+        self.grid(instances).filter(|_| is_even && is_placed).map(|grid| grid.slice_distance())
     }
 
     /// Where the voxels are.
@@ -109,7 +125,7 @@ impl Stack {
         instances: &[Instance],
         times: Range<usize>,
         options: &ReadOptions,
-    ) -> Result<Vec<Vec<T>>> {
+    ) -> Result<Vec<Voxels<T>>> {
         let limits = &options.limits;
         let grid = self.grid(instances).ok_or_else(|| Error::internal("a stack has no grid"))?;
         let [columns, rows, depth] = grid.shape();
@@ -130,10 +146,15 @@ impl Stack {
             Some(instance) => read_planes(instance, jobs, options),
             None => Err(Error::internal("a plane has no file")),
         })?;
-        match &self.places {
-            Some(places) => volumes.iter().map(|data| gap::resample(data, places, depth)).collect(),
-            None => Ok(volumes),
-        }
+        let keeps = options.keep_slices && self.places.as_ref().is_some_and(|places| slices_at(places).is_none());
+        let even = |data: Vec<T>| match &self.places {
+            Some(places) => {
+                let grid = gap::resample(&data, places, depth)?;
+                Ok(Voxels { grid, slices: keeps.then_some(data) })
+            }
+            None => Ok(Voxels { grid: data, slices: None }),
+        };
+        volumes.into_iter().map(even).collect()
     }
 
     /// What a writer needs to refer to the slices of volume `time`.
@@ -172,6 +193,8 @@ impl Stack {
                 })
                 .collect(),
             places: self.places.clone(),
+            slice_distance: self.slice_distance(instances),
+            slice_thickness: plane.thickness,
             attributes,
         })
     }

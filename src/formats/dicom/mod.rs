@@ -4,17 +4,27 @@
 //! Right geometry or a refusal that says why, never a guess: slices are ordered by position, the step between them is
 //! measured, a tilted stack is a sheared affine. What is not read as a volume, and said to be why:
 //!
-//! | found | refused because |
-//! |---|---|
-//! | steps that differ by more than 2 % (and 0.01 mm) | slices are missing, or two series are mixed; [`OnGap`] resamples |
-//! | a slice off the grid by a quarter of a pixel | slices are shifted or turned against each other |
-//! | different pixels at one position | nothing tells which is right, or time points are missing |
-//! | no position, orientation or pixel spacing | there is no geometry ([`read_stored`] gives the samples) |
-//! | `HighBit` that is not `BitsStored` - 1 | the values would be wrong |
-//! | color, palettes, lookup tables, floats | the samples are no linear intensities |
-//! | frames without functional groups | there is no position for each (dose is placed by its frame offsets) |
-//! | a mosaic without its private header | the number and order of its slices is lost |
-//! | lengths beyond the file, missing samples | the file is cut off or damaged |
+//! | found | refused because | it says |
+//! |---|---|---|
+//! | steps that differ by more than 2 % (and 0.01 mm) | slices are missing, or two series are mixed; [`OnGap`] resamples | uneven slice spacing |
+//! | a slice off the grid by a quarter of a pixel | slices are shifted or turned against each other | they are shifted or turned |
+//! | different pixels at one position | nothing tells which is right, or time points are missing | with different values lie at the position |
+//! | one identifier with different pixels | nothing tells which is right | the same identifier and different content |
+//! | all slices at one position | it is no volume | slices lie at one position |
+//! | two pixel spacings | two series are mixed | PixelSpacing differs |
+//! | no position | there is no geometry ([`read_stored`] gives the samples) | ImagePositionPatient is absent |
+//! | no orientation | there is no geometry | ImageOrientationPatient is absent |
+//! | no pixel spacing | there is no geometry | PixelSpacing is absent |
+//! | `HighBit` that is not `BitsStored` - 1 | the values would be wrong | HighBit is |
+//! | color, palettes | the samples are no intensities | it is a color image |
+//! | lookup tables | the samples are no linear intensities | a modality lookup table |
+//! | floats | they are not read | floating-point numbers |
+//! | frames without functional groups | there is no position for each (dose is placed by its frame offsets) | several frames without a position for each |
+//! | a mosaic without its private header | the number and order of its slices is lost | private (CSA) header was removed |
+//! | a transfer syntax that the table below does not decode | the samples cannot be had | is not decoded |
+//! | missing samples | the file is cut off | bytes that the header promises |
+//! | lengths beyond the file | the file is cut off or damaged | cut off |
+//! | no samples | it is no image | it has no pixel data |
 //!
 //! What is read: slices in a file each, enhanced multi-frame MR and CT, Siemens mosaics, dose with frame offsets; CR, DX
 //! and other projections as a volume of one slice. Grey samples of 8, 16 and 32 bits; JPEG of 8 and 12 bits.

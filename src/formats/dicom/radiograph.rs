@@ -51,8 +51,9 @@ pub(super) fn plane(data_set: &DataSet<'_>, format: PixelFormat) -> Result<Plane
         order: [0, 0, data_set.integer(tags::INSTANCE_NUMBER).unwrap_or(0)],
         // Each image stands for itself.
         kind: data_set.string(tags::SOP_INSTANCE),
-        position_text: decimals(&position),
-        orientation_text: decimals(&[row, column].concat()),
+        // Objects that refer to it state no place of their own making.
+        position_text: String::new(),
+        orientation_text: String::new(),
         spacing_text: decimals(&spacing),
         is_oriented: known.is_some(),
         notes,

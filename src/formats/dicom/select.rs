@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::assemble::Voxels;
 use super::instance::{self, Content};
 use super::part10;
 use super::plane::Layout;
@@ -196,6 +197,7 @@ impl Triage {
         times: Range<usize>,
         options: &ReadOptions,
     ) -> Result<Vec<Study<T>>> {
+        self.check(row, options)?;
         let stack = self.stack(row)?;
         let probe = stack.probe(&self.instances, self.path.clone(), options.assume_orientation)?;
         let mut warnings = probe.warnings.clone();
@@ -209,12 +211,15 @@ impl Triage {
             warnings.push(Warning::new("orientation-kept", message));
         }
         let volumes = stack.voxels(&self.instances, times.clone(), options).map_err(|e| e.at(&self.path))?;
-        let study = |(time, data)| {
+        let study = |(time, voxels): (usize, Voxels<T>)| {
             let kind = SourceKind::Dicom(Box::new(stack.source(&self.instances, time, &options.limits)?));
             let mut source = Source::new(Some(self.path.clone()), probe.grid, kind);
             source.oriented = stack.is_oriented;
+            let slices = voxels.slices.zip(source.places());
+            let slices = slices.map(|(data, places)| Volume::new(probe.grid.of_slices(places)?, data));
             Ok(Study {
-                volume: Volume::new(probe.grid, data)?,
+                volume: Volume::new(probe.grid, voxels.grid)?,
+                slices: slices.transpose()?,
                 source,
                 probe: probe.clone(),
                 warnings: warnings.clone(),

@@ -103,7 +103,7 @@ pub struct SeriesSummary {
     pub files: usize,
     /// Voxels along i (columns), j (rows) and k (slices); without k where the slices make no volume.
     pub shape: Vec<usize>,
-    /// Volumes at the same place: time points, directions of diffusion.
+    /// Volumes at the same place: time points, directions of diffusion; 0 where there is none, not even on request.
     pub volumes: usize,
     /// mm along i, j and k.
     pub spacing: Option<[f64; 3]>,
@@ -174,6 +174,7 @@ pub(super) fn summarize(
         Err(refusal) => {
             row.refusal = Some(refusal.reason.clone());
             row.can_be_resampled = refusal.resampled.is_some();
+            row.volumes = refusal.resampled.as_ref().map_or(0, |stack| stack.volumes());
         }
     }
     Some(row)

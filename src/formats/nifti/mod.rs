@@ -82,7 +82,8 @@ impl Nifti {
         let source = input.source();
         let study = |data| {
             let volume = Volume::new(source.grid, data)?;
-            Ok(Study { volume, source: source.clone(), probe: probe.clone(), warnings: input.warnings.clone() })
+            let (source, probe) = (source.clone(), probe.clone());
+            Ok(Study { volume, slices: None, source, probe, warnings: input.warnings.clone() })
         };
         volumes.into_iter().map(study).collect()
     }

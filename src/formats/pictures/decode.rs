@@ -5,6 +5,11 @@ use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 use tiff::ColorType as TiffColor;
 use tiff::decoder::{Decoder as TiffDecoder, DecodingResult};
+#[cfg(feature = "dicom")]
+use zune_jpeg::{
+    JpegDecoder,
+    zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
+};
 
 #[cfg(feature = "dicom")]
 use crate::formats::dicom;
@@ -46,19 +51,30 @@ impl Kind {
     pub(super) fn header(self, bytes: &[u8]) -> Result<Header, String> {
         match self {
             Self::Png => png_header(bytes),
-            Self::Jpeg => jpeg_header(bytes),
+            Self::Jpeg => guarded(|| jpeg_header(bytes)),
             Self::Tiff => guarded(|| tiff_header(bytes)),
         }
     }
 
-    /// Fills `out` with the samples of all pages; `indices` asks for those of a palette of 8 bits.
-    pub(super) fn decode<T: Sample>(self, bytes: &[u8], indices: bool, out: &mut [T]) -> Result<(), String> {
+    /// Fills `out` with the samples of all pages.
+    pub(super) fn decode<T: Sample>(self, bytes: &[u8], take: Take, out: &mut [T]) -> Result<(), String> {
         match self {
-            Self::Png => png_samples(bytes, indices, out),
-            Self::Jpeg => jpeg_samples(bytes, out),
-            Self::Tiff => guarded(AssertUnwindSafe(|| tiff_samples(bytes, out))),
+            Self::Png => png_samples(bytes, take, out),
+            Self::Jpeg => guarded(AssertUnwindSafe(|| jpeg_samples(bytes, take, out))),
+            Self::Tiff => guarded(AssertUnwindSafe(|| tiff_samples(bytes, take, out))),
         }
     }
+}
+
+/// Which number of a pixel is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    /// Its grey value; color is refused.
+    Grey,
+    /// As grey, but the index into a palette of 8 bits where there is one.
+    Index,
+    /// Red, green or blue, counted from 0; grey pictures have the same in all.
+    Color(usize),
 }
 
 /// A panic of the decoder as an error; what it left behind is not used.
@@ -66,10 +82,11 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, String> + UnwindSafe) -> Result
     catch_unwind(decode).unwrap_or_else(|_| Err("the decoder failed on it".to_owned()))
 }
 
-/// Writes samples of `channels` interleaved channels as grey: the first of red, green and blue where all agree.
-fn grey<S: Copy + PartialEq, T: Sample>(
+/// Writes one number of each pixel of `channels` interleaved channels; grey is that of red, green and blue where all agree.
+fn taken<S: Copy + PartialEq, T: Sample>(
     samples: &[S],
     channels: usize,
+    take: Take,
     out: &mut [T],
     number: impl Fn(S) -> f64,
 ) -> Result<(), String> {
@@ -77,13 +94,20 @@ fn grey<S: Copy + PartialEq, T: Sample>(
     if pixels.len() != out.len() {
         return Err(format!("it has {} samples where the first picture has {}", pixels.len(), out.len()));
     }
+    let channel = match take {
+        Take::Color(channel) if channels >= 3 => channel.min(2),
+        _ => 0,
+    };
     for (pixel, out) in pixels.zip(out) {
-        if channels >= 3 && (pixel[0] != pixel[1] || pixel[0] != pixel[2]) {
+        let is_colored = channels >= 3 && (pixel[0] != pixel[1] || pixel[0] != pixel[2]);
+        if is_colored && !matches!(take, Take::Color(_)) {
             return Err(
-                "it is in color, not grey: save it as grey first, for example with Pillow's convert(\"L\")".to_owned()
+                "it is in color, not grey: only models of three channels see color; for others save it as grey \
+                        first, for example with Pillow's convert(\"L\")"
+                    .to_owned(),
             );
         }
-        *out = T::from_f64(number(pixel[0]));
+        *out = T::from_f64(number(pixel[channel]));
     }
     Ok(())
 }
@@ -102,10 +126,10 @@ fn png_header(bytes: &[u8]) -> Result<Header, String> {
     Ok(Header { columns: columns as usize, rows: rows as usize, pages: 1, data_type })
 }
 
-fn png_samples<T: Sample>(bytes: &[u8], indices: bool, out: &mut [T]) -> Result<(), String> {
+fn png_samples<T: Sample>(bytes: &[u8], take: Take, out: &mut [T]) -> Result<(), String> {
     let mut reader = png_reader(bytes, png::Transformations::EXPAND)?;
     let info = reader.info();
-    if indices && info.color_type == png::ColorType::Indexed && info.bit_depth == png::BitDepth::Eight {
+    if take == Take::Index && info.color_type == png::ColorType::Indexed && info.bit_depth == png::BitDepth::Eight {
         reader = png_reader(bytes, png::Transformations::IDENTITY)?;
     }
     let len = reader.output_buffer_size().filter(|&len| len <= MAX_DECODED).ok_or("it is too large")?;
@@ -114,21 +138,43 @@ fn png_samples<T: Sample>(bytes: &[u8], indices: bool, out: &mut [T]) -> Result<
     let samples = samples.get(..frame.buffer_size()).unwrap_or_default();
     let channels = frame.color_type.samples();
     match frame.bit_depth {
-        png::BitDepth::Sixteen => grey(samples.as_chunks().0, channels, out, |b| u16::from_be_bytes(b).into()),
-        _ => grey(samples, channels, out, f64::from),
+        png::BitDepth::Sixteen => taken(samples.as_chunks().0, channels, take, out, |b| u16::from_be_bytes(b).into()),
+        _ => taken(samples, channels, take, out, f64::from),
     }
 }
 
 #[cfg(feature = "dicom")]
 fn jpeg_header(bytes: &[u8]) -> Result<Header, String> {
-    let (columns, rows, precision) = dicom::jpeg_size(bytes)?;
-    let data_type = if precision > 8 { DataType::UInt16 } else { DataType::UInt8 };
-    Ok(Header { columns, rows, pages: 1, data_type })
+    if let Ok((columns, rows, precision)) = dicom::jpeg_size(bytes) {
+        let data_type = if precision > 8 { DataType::UInt16 } else { DataType::UInt8 };
+        return Ok(Header { columns, rows, pages: 1, data_type });
+    }
+    let decoder = other_jpeg(bytes)?;
+    let (columns, rows) = decoder.dimensions().ok_or("it states no size")?;
+    Ok(Header { columns, rows, pages: 1, data_type: DataType::UInt8 })
 }
 
 #[cfg(feature = "dicom")]
-fn jpeg_samples<T: Sample>(bytes: &[u8], out: &mut [T]) -> Result<(), String> {
-    grey(&dicom::jpeg_samples(bytes)?, 1, out, f64::from)
+fn jpeg_samples<T: Sample>(bytes: &[u8], take: Take, out: &mut [T]) -> Result<(), String> {
+    if dicom::jpeg_size(bytes).is_ok() {
+        return taken(&dicom::jpeg_samples(bytes)?, 1, take, out, f64::from);
+    }
+    let samples = other_jpeg(bytes)?.decode().map_err(|e| damaged_jpeg(&e))?;
+    taken(&samples, 3, take, out, f64::from)
+}
+
+#[cfg(feature = "dicom")]
+fn damaged_jpeg(error: &impl std::fmt::Display) -> String {
+    format!("this JPEG is damaged or of a kind that is not read: {}", error.to_string().trim())
+}
+
+/// Progressive JPEG and JPEG in color, which DICOM series are not: as red, green and blue.
+#[cfg(feature = "dicom")]
+fn other_jpeg(bytes: &[u8]) -> Result<JpegDecoder<ZCursor<&[u8]>>, String> {
+    let options = DecoderOptions::default().set_strict_mode(true).jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|e| damaged_jpeg(&e))?;
+    Ok(decoder)
 }
 
 #[cfg(not(feature = "dicom"))]
@@ -137,7 +183,7 @@ fn jpeg_header(_: &[u8]) -> Result<Header, String> {
 }
 
 #[cfg(not(feature = "dicom"))]
-fn jpeg_samples<T: Sample>(_: &[u8], _: &mut [T]) -> Result<(), String> {
+fn jpeg_samples<T: Sample>(_: &[u8], _: Take, _: &mut [T]) -> Result<(), String> {
     Err("this build does not decode JPEG".to_owned())
 }
 
@@ -191,7 +237,7 @@ fn tiff_page(decoder: &mut TiffDecoder<Cursor<&[u8]>>) -> Result<Header, String>
     Ok(Header { columns: columns as usize, rows: rows as usize, pages: 1, data_type })
 }
 
-fn tiff_samples<T: Sample>(bytes: &[u8], out: &mut [T]) -> Result<(), String> {
+fn tiff_samples<T: Sample>(bytes: &[u8], take: Take, out: &mut [T]) -> Result<(), String> {
     let mut decoder = tiff_decoder(bytes)?;
     let mut rest = out;
     loop {
@@ -206,15 +252,15 @@ fn tiff_samples<T: Sample>(bytes: &[u8], out: &mut [T]) -> Result<(), String> {
             other => return Err(format!("{other:?} is no grey picture of 8 bits or more")),
         };
         match decoder.read_image().map_err(|e| e.to_string())? {
-            DecodingResult::U8(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::U16(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::U32(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::I8(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::I16(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::I32(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::F16(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::F32(samples) => grey(&samples, channels, page, f64::from)?,
-            DecodingResult::F64(samples) => grey(&samples, channels, page, |value| value)?,
+            DecodingResult::U8(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::U16(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::U32(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::I8(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::I16(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::I32(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::F16(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::F32(samples) => taken(&samples, channels, take, page, f64::from)?,
+            DecodingResult::F64(samples) => taken(&samples, channels, take, page, |value| value)?,
             DecodingResult::U64(_) | DecodingResult::I64(_) => return Err("samples of 64 bits are not read".to_owned()),
         }
         rest = after;

@@ -3,7 +3,7 @@
 //! i runs along columns, j along rows, k along pages or files in the natural order of their names (2 before 10).
 //! Pictures say nothing about the world: the spacing is 1 mm (with a warning) or what [`ReadOptions::input_spacing`]
 //! says, and where left and right are is not known. Grey samples are taken as they are; color is grey only where red,
-//! green and blue agree everywhere.
+//! green and blue agree everywhere, and otherwise read one channel at a time ([`ReadOptions::color`]).
 
 mod decode;
 mod names;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use self::decode::Kind;
+use self::decode::{Kind, Take};
 pub(crate) use self::write::is_picture;
 pub(super) use self::write::write_labels;
 use super::{DataType, Form, Format, LabelStudy, Probe, ReadOptions, Sample, Study};
@@ -146,15 +146,21 @@ impl Pictures {
             return Err(Error::usage(format!("there is no volume {n}: pictures make one")).at(&self.path));
         }
         let probe = self.probe(options)?;
-        let data = self.voxels(options, false)?;
+        let data = self.voxels(options, options.color.map_or(Take::Grey, Take::Color))?;
         let source = self.source(probe.grid);
-        Ok(Study { volume: Volume::new(probe.grid, data)?, source, warnings: probe.warnings.clone(), probe })
+        Ok(Study {
+            volume: Volume::new(probe.grid, data)?,
+            slices: None,
+            source,
+            warnings: probe.warnings.clone(),
+            probe,
+        })
     }
 
     /// Label ids: grey values, or the indices of a palette of 8 bits.
     pub(super) fn labels(&self, options: &ReadOptions) -> Result<LabelStudy> {
         let probe = self.probe(options)?;
-        let values: Vec<f64> = self.voxels(options, true)?;
+        let values: Vec<f64> = self.voxels(options, Take::Index)?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
         let id = |&value: &f64| {
             let is_id = (0.0..=65535.0).contains(&value) && value.fract() == 0.0;
@@ -175,8 +181,8 @@ impl Pictures {
         source
     }
 
-    /// The samples, i fastest; `indices` asks for those of a palette in place of its colors.
-    fn voxels<T: Sample>(&self, options: &ReadOptions, indices: bool) -> Result<Vec<T>> {
+    /// The samples, i fastest.
+    fn voxels<T: Sample>(&self, options: &ReadOptions, take: Take) -> Result<Vec<T>> {
         let [columns, rows, depth] = self.shape;
         let voxels = columns * rows * depth;
         options.limits.bytes((voxels * size_of::<T>()) as u64, "the volume")?;
@@ -188,7 +194,7 @@ impl Pictures {
                 |message: String| Error::malformed(format!("the picture cannot be decoded: {message}")).at(file);
             let bytes = fs::read(file, options.limits.max_bytes)?;
             let kind = Kind::of(&bytes).ok_or_else(|| failed("it is of another format now".to_owned()))?;
-            kind.decode(&bytes, indices, out).map_err(failed)
+            kind.decode(&bytes, take, out).map_err(failed)
         })?;
         Ok(out)
     }

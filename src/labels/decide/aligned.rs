@@ -7,6 +7,7 @@ use super::mixed::MixedRow;
 use super::plane::DecidedPlane;
 use super::rule::Contests;
 use super::taps::{AxisTaps, Tap};
+use super::target::Target;
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::{AlignedMap, Region};
@@ -39,11 +40,11 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
-    pub(super) fn new(map: AlignedMap, working: [usize; 3], target: [usize; 3], outside: Outside) -> Result<Self> {
-        let counts = map.from.map(|axis| target[axis]);
-        let taps = std::array::from_fn(|axis| AxisTaps::new(&map, axis, working[axis], counts[axis], outside));
+    pub(super) fn new(map: AlignedMap, working: [usize; 3], target: &Target, outside: Outside) -> Result<Self> {
+        let counts = map.from.map(|axis| target.shape()[axis]);
+        let taps = std::array::from_fn(|axis| AxisTaps::new(&map, axis, working[axis], target, outside));
         let codes = limits::zeroed(Self::buffered(counts), "decided planes")?;
-        Ok(Self { map, counts, target, row: working[0], taps, decided: 0, stored: 0, codes })
+        Ok(Self { map, counts, target: target.shape(), row: working[0], taps, decided: 0, stored: 0, codes })
     }
 
     /// Codes held between deciding and storing, for `counts` voxels along the axes of the working grid.

@@ -18,6 +18,7 @@ mod oblique;
 mod plane;
 mod rule;
 mod taps;
+mod target;
 mod window;
 
 pub use plane::DecidedPlane;
@@ -26,11 +27,12 @@ pub use rule::{DecideOptions, Interpolation, Rule};
 use crate::error::{Error, Result};
 use crate::geometry::{AlignedMap, Grid};
 use crate::limits;
-use crate::resample::{Outside, resample_labels};
+use crate::resample::Outside;
 use crate::volume::Volume;
 use aligned::Sweep;
 use oblique::Layers;
 use rule::Contests;
+use target::Target;
 use window::{Kept, Notes, Window};
 
 /// Decides labels on a target grid while the scores of a working grid arrive.
@@ -58,9 +60,9 @@ pub struct Decider {
     taken: usize,
     /// Label ids on `grid`.
     ids: Vec<u16>,
-    /// The grid decided on: the target, or the working grid when labels go on by nearest neighbor.
-    grid: Grid,
-    target: Grid,
+    /// What is decided on, where it is the working grid and labels go on to the target by nearest neighbor.
+    between: Option<Target>,
+    target: Target,
     outside: Outside,
 }
 
@@ -77,30 +79,47 @@ impl Decider {
     /// [`crate::ErrorKind::Model`] when the rule does not fit the number of classes; [`crate::ErrorKind::Limit`] when the
     /// memory cannot be had.
     pub fn new(working: &Grid, target: &Grid, options: &DecideOptions) -> Result<Self> {
+        Self::onto(working, Target { grid: *target, places: None }, options)
+    }
+
+    /// As [`Decider::new`], for labels of slices at `places` along k of `grid`, in ascending order and within it, rather
+    /// than of its own slices. What comes out is on [`Grid::of_slices`].
+    ///
+    /// # Errors
+    /// As [`Decider::new`]; as [`Grid::of_slices`].
+    pub fn of_slices(working: &Grid, grid: &Grid, places: &[f64], options: &DecideOptions) -> Result<Self> {
+        grid.of_slices(places)?;
+        Self::onto(working, Target { grid: *grid, places: Some(places.to_vec()) }, options)
+    }
+
+    fn onto(working: &Grid, target: Target, options: &DecideOptions) -> Result<Self> {
         let contests = Contests::new(options)?;
-        let grid = decided_on(working, target, options);
-        let map = grid.index_map_to(working);
+        let between = between(working, &target, options);
+        let decided = between.as_ref().unwrap_or(&target);
+        let map = decided.grid.index_map_to(working);
         let (shape, outside) = (working.shape(), options.outside);
-        let path = match AlignedMap::of(&map, grid.shape()) {
-            Some(map) => Path::Aligned(Sweep::new(map, shape, grid.shape(), outside)?),
-            None => Path::Oblique(Layers::new(map, shape, grid.shape(), outside)),
+        let path = match AlignedMap::of(&map, decided.grid.shape()) {
+            Some(map) => Path::Aligned(Sweep::new(map, shape, decided, outside)?),
+            None => Path::Oblique(Layers::new(map, shape, decided.clone(), outside)),
         };
         let plane = shape[0] * shape[1];
         let kept = Kept {
             scores: limits::zeroed(plane * contests.classes(), "a plane of scores")?,
             notes: Notes::new(shape[1], shape[0], contests.classes())?,
         };
-        let ids = limits::zeroed(grid.voxels(), "a label volume")?;
-        let target = *target;
+        let ids = limits::zeroed(decided.voxels(), "a label volume")?;
         let notes = Notes::default();
-        Ok(Self { working: shape, contests, path, kept, notes, taken: 0, ids, grid, target, outside })
+        Ok(Self { working: shape, contests, path, kept, notes, taken: 0, ids, between, target, outside })
     }
 
     /// Bytes that a decider for these grids holds at its peak while slabs of `depth` planes are pushed, the label volume
     /// included; the slabs themselves and a few rows per thread are not.
     #[must_use]
     pub fn bytes(working: &Grid, target: &Grid, options: &DecideOptions, depth: usize) -> u64 {
-        let grid = decided_on(working, target, options);
+        let grid = match options.interpolation {
+            Interpolation::Linear => target,
+            Interpolation::Nearest => working,
+        };
         let [ni, nj, nk] = working.shape();
         let classes = options.ids.len();
         let buffered = AlignedMap::of(&grid.index_map_to(working), grid.shape())
@@ -159,7 +178,7 @@ impl Decider {
     /// True when [`Decider::push_and_show`] can be used: the axes of both grids are parallel and scores are interpolated.
     #[must_use]
     pub fn shows_planes(&self) -> bool {
-        matches!(self.path, Path::Aligned(_)) && self.grid == self.target
+        matches!(self.path, Path::Aligned(_)) && self.between.is_none()
     }
 
     fn take(
@@ -214,22 +233,20 @@ impl Decider {
         if let Path::Aligned(sweep) = &mut self.path {
             sweep.store(&self.contests, &mut self.ids);
         }
-        let Self { path, kept, notes, ids, grid, target, outside, .. } = self;
+        let Self { path, kept, notes, ids, between, target, outside, .. } = self;
         drop((path, kept, notes));
-        let labels = Volume::new(grid, ids)?;
-        if grid == target {
-            return Ok(labels);
+        match between {
+            Some(between) => target.nearest(&between.volume(ids)?, outside),
+            None => target.volume(ids),
         }
-        resample_labels(&labels, &target, outside)
     }
 }
 
-/// The grid that scores are interpolated on.
-fn decided_on(working: &Grid, target: &Grid, options: &DecideOptions) -> Grid {
-    match options.interpolation {
-        Interpolation::Linear => *target,
-        Interpolation::Nearest => *working,
-    }
+/// The working grid, where labels are decided on it and go on by nearest neighbor to another target.
+fn between(working: &Grid, target: &Target, options: &DecideOptions) -> Option<Target> {
+    let is_there = target.grid == *working && target.places.is_none();
+    let between = options.interpolation == Interpolation::Nearest && !is_there;
+    between.then_some(Target { grid: *working, places: None })
 }
 
 #[cfg(test)]

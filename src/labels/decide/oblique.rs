@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::rule::Contests;
 use super::taps::Tap;
+use super::target::Target;
 use super::window::Window;
 use crate::error::Result;
 use crate::geometry::{Affine, SNAP, float, interval};
@@ -19,14 +20,14 @@ pub(super) struct Layers {
     /// Target index to working index.
     map: Affine,
     working: [usize; 3],
-    target: [usize; 3],
+    target: Target,
     outside: Outside,
     /// Layers decided.
     decided: usize,
 }
 
 impl Layers {
-    pub(super) fn new(map: Affine, working: [usize; 3], target: [usize; 3], outside: Outside) -> Self {
+    pub(super) fn new(map: Affine, working: [usize; 3], target: Target, outside: Outside) -> Self {
         Self { map, working, target, outside, decided: 0 }
     }
 
@@ -43,7 +44,7 @@ impl Layers {
         if layers.is_empty() {
             return Ok(());
         }
-        let [ni, nj, _] = self.target;
+        let [ni, nj, _] = self.target.shape();
         out.par_chunks_mut(ni * nj).enumerate().try_for_each(|(k, plane)| {
             let mut scratch = Scratch { mixed: Vec::new(), codes: limits::zeroed(ni, "a row")? };
             for (j, row) in plane.chunks_mut(ni).enumerate() {
@@ -64,7 +65,7 @@ impl Layers {
         scratch: &mut Scratch,
         out: &mut [u16],
     ) {
-        let (start, step) = (self.map.apply([0.0, float(j), float(k)]), self.map.column(0));
+        let (start, step) = (self.map.apply([0.0, float(j), self.target.at(2, k)]), self.map.column(0));
         let crossed = crossing(start[2], step[2], &layers, self.working[2], out.len());
         let seen = match self.outside {
             Outside::Clamp => 0..out.len(),

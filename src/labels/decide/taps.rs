@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::target::Target;
 use crate::geometry::{AlignedMap, SNAP, float};
 use crate::resample::Outside;
 
@@ -56,10 +57,11 @@ pub(super) struct AxisTaps {
 }
 
 impl AxisTaps {
-    pub(super) fn new(map: &AlignedMap, axis: usize, length: usize, count: usize, outside: Outside) -> Self {
+    pub(super) fn new(map: &AlignedMap, axis: usize, length: usize, target: &Target, outside: Outside) -> Self {
         let mut inside = 0..0;
-        let taps = (0..count).map(|n| {
-            let coordinate = map.coordinate(axis, n);
+        let paired = map.from[axis];
+        let taps = (0..target.shape()[paired]).map(|n| {
+            let coordinate = map.coordinate(axis, target.at(paired, n));
             let in_field = coordinate >= -0.5 - SNAP && coordinate <= float(length) - 0.5 + SNAP;
             if in_field || outside == Outside::Clamp {
                 inside = if inside.is_empty() { n..n + 1 } else { inside.start..n + 1 };

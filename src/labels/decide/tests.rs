@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::geometry::{Affine, GridRule, SNAP, float, snapped};
+use crate::resample::resample_labels;
 
 /// Scores that a generator spreads over -1..1.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -55,7 +56,7 @@ fn brute_force(working: &Grid, target: &Grid, options: &DecideOptions, scores: &
     for (k, j, i) in itertools::iproduct!(0..tk, 0..tj, 0..ti) {
         let (start, step) = (map.apply([0.0, float(j), float(k)]), map.column(0));
         let at: [f64; 3] = std::array::from_fn(|a| match aligned {
-            Some(map) => map.coordinate(a, [i, j, k][map.from[a]]),
+            Some(map) => map.coordinate(a, float([i, j, k][map.from[a]])),
             None => start[a] + step[a] * float(i),
         });
         let outside = (0..3).any(|a| at[a] < -0.5 - SNAP || at[a] > float(working.shape()[a]) - 0.5 + SNAP);
@@ -181,6 +182,45 @@ fn thirty_three_and_117_classes_of_noise_regions_and_ties_equal_brute_force() {
             check(&working, &target, &options, &coarse);
         }
     }
+}
+
+#[test]
+fn slices_between_those_of_a_grid_are_decided_where_they_are() {
+    let working = grid([6, 7, 8], [[2.0, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0]]);
+    let scores = noise(336 * 4, 5);
+    let mut between = 0;
+    for target in targets(&working) {
+        let last = float(target.shape()[2] - 1);
+        let places = [0.0, 0.4, 1.0, 2.77, 0.6 * last, last];
+        for interpolation in [Interpolation::Linear, Interpolation::Nearest] {
+            let options = DecideOptions::new(ids(4)).with_interpolation(interpolation);
+            let mut decider = Decider::of_slices(&working, &target, &places, &options).unwrap();
+            for k in 0..8 {
+                let slab: Vec<f32> = (0..4).flat_map(|c| &scores[(c * 8 + k) * 42..][..42]).copied().collect();
+                decider.push(&slab, 1).unwrap();
+            }
+            assert!(
+                decider.held_bytes() <= {
+                    let stand_in = target.of_slices(&places).unwrap();
+                    Decider::bytes(&working, &stand_in, &options, 1)
+                }
+            );
+            let found = decider.finish().unwrap();
+            assert_eq!(*found.grid(), target.of_slices(&places).unwrap());
+            let alone = |&place: &f64| decide(&working, &target.of_slices(&[place]).unwrap(), &options, &scores, &[3]);
+            let wanted: Vec<u16> = places.iter().flat_map(alone).collect();
+            assert_eq!(found.data(), wanted);
+            let whole = decide(&working, &target, &options, &scores, &[3]);
+            let slice = target.shape()[0] * target.shape()[1];
+            assert_eq!(wanted[..slice], whole[..slice]);
+            let [second, third, own] =
+                [(2, &whole), (3, &whole), (3, &wanted)].map(|(n, of)| &of[n * slice..][..slice]);
+            between += usize::from(own != second && own != third);
+        }
+    }
+    assert!(between >= 5, "slices between others have labels of their own");
+    let options = DecideOptions::new(ids(4));
+    assert!(Decider::of_slices(&working, &working, &[1.0, 0.5], &options).is_err());
 }
 
 #[test]

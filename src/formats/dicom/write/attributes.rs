@@ -69,6 +69,7 @@ pub(super) const IMAGE_ORIENTATION: Attribute = Attribute(0x0020_0037, VR::DS);
 pub(super) const FRAME_CONTENT: Attribute = Attribute(0x0020_9111, VR::SQ);
 pub(super) const PLANE_POSITION: Attribute = Attribute(0x0020_9113, VR::SQ);
 pub(super) const PLANE_ORIENTATION: Attribute = Attribute(0x0020_9116, VR::SQ);
+pub(super) const FRAME_LABEL: Attribute = Attribute(0x0020_9453, VR::LO);
 pub(super) const DIMENSION_INDEX_VALUES: Attribute = Attribute(0x0020_9157, VR::UL);
 pub(super) const DIMENSION_ORGANIZATION_UID: Attribute = Attribute(0x0020_9164, VR::UI);
 pub(super) const DIMENSION_INDEX_POINTER: Attribute = Attribute(0x0020_9165, VR::AT);

@@ -20,9 +20,8 @@ pub type Pixels = ([usize; 2], Vec<u8>);
 
 /// Writes pictures as a series of secondary captures into a new folder: `legend` as the first one, then one for each slice
 /// of the source, which must be a DICOM series, in the order of its images and at their places in the patient. `picture`
-/// draws slice `k` of the source's grid in the slice's own columns and rows; `title` says what is shown.
-///
-/// Where slices were interpolated, each image shows the nearest one.
+/// draws slice `n` of [`DicomSource::slices`](crate::volume::DicomSource::slices) in its own columns and rows; `title` says
+/// what is shown.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Unsupported`] for a source of another format; [`crate::ErrorKind::Usage`] when the folder exists
@@ -51,12 +50,16 @@ pub fn write_captures(
         let first = image(series.instance(1).without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE), legend)?;
         write(0, first.empty(PATIENT_ORIENTATION))?;
         let purpose = terms::code("DCM", "121322", "Source image for image processing operation");
-        let mut slices: Vec<(usize, &DicomSlice)> = common::slices(dicom).collect();
+        let mut slices: Vec<(usize, &DicomSlice)> = dicom.slices.iter().enumerate().collect();
         slices.sort_by_key(|(k, slice)| (slice.number, *k));
         slices.into_par_iter().enumerate().try_for_each(|(n, (k, slice))| {
-            let object = image(series.instance(n + 2), picture(k)?)?
-                .text(IMAGE_POSITION, &slice.position)
-                .text(IMAGE_ORIENTATION, &slice.orientation)
+            let object = image(series.instance(n + 2), picture(k)?)?;
+            let object = if common::is_placed(dicom) {
+                object.text(IMAGE_POSITION, &slice.position).text(IMAGE_ORIENTATION, &slice.orientation)
+            } else {
+                object.without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE)
+            };
+            let object = object
                 .text(PATIENT_ORIENTATION, letters(&slice.orientation))
                 .text(PIXEL_SPACING, &dicom.pixel_spacing)
                 .items(SOURCE_IMAGES, [common::image(slice).items(PURPOSE_OF_REFERENCE, [purpose.clone()])]);

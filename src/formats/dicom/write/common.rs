@@ -9,7 +9,7 @@ use super::object::Object;
 use super::uid::{Moment, new_uid};
 use crate::error::{Error, Result};
 use crate::formats::not_dicom;
-use crate::volume::{DicomSlice, DicomSource, Source, SourceKind};
+use crate::volume::{DicomSlice, DicomSource, LabelMap, Source, SourceKind};
 
 /// Text of our own in any character goes beside text of the source in ASCII; beside any other it is written in ASCII.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,32 @@ pub(super) fn dicom_source(source: &Source) -> Result<&DicomSource> {
     }
 }
 
+/// Labels and their source with k counting the source's slices: where those were resampled to an even grid that has them
+/// all, they are picked from it.
+///
+/// # Errors
+/// [`crate::ErrorKind::Usage`] when the labels are on no grid of the source, or on an even one that lacks slices.
+pub(super) fn by_slice<'a>(labels: &'a LabelMap, source: &'a Source) -> Result<(Cow<'a, LabelMap>, Cow<'a, Source>)> {
+    if let Some(difference) = labels.grid().difference(&source.grid) {
+        return Err(Error::usage(format!("the labels do not lie on the slices of the series: {difference}")));
+    }
+    let (Some(own), Some(places)) = (source.by_slice()?, source.places()) else {
+        return Ok((Cow::Borrowed(labels), Cow::Borrowed(source)));
+    };
+    let Some(ids) = labels.ids.slices(places)? else {
+        return Err(Error::usage("the slices of the series lie between those of the even grid that the labels are on")
+            .hint(
+                "decide labels where the slices are (Pipeline::segment_slices) and give them with Source::by_slice",
+            ));
+    };
+    Ok((Cow::Owned(LabelMap::new(ids, labels.table.clone())), Cow::Owned(own)))
+}
+
+/// False for a projection, which has no place in the patient: what is derived from it has none either.
+pub(super) fn is_placed(source: &DicomSource) -> bool {
+    source.slices.iter().all(|slice| !slice.position.is_empty())
+}
+
 /// ReferencedSeriesSequence: the source's series with all of its instances, each once.
 pub(super) fn referenced_series(source: &DicomSource) -> Object {
     Object::default().text(SERIES, &source.series_uid).items(REFERENCED_INSTANCES, instances(source).map(instance))
@@ -165,16 +191,6 @@ pub(super) fn referenced_series(source: &DicomSource) -> Object {
 pub(super) fn instances(source: &DicomSource) -> impl Iterator<Item = &DicomSlice> {
     let mut seen = HashSet::new();
     source.slices.iter().filter(move |slice| seen.insert(slice.sop_instance_uid.as_str()))
-}
-
-/// The source's slices and the k of each on its grid; the nearest one where the grid's slices were interpolated.
-pub(super) fn slices(source: &DicomSource) -> impl Iterator<Item = (usize, &DicomSlice)> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number, not negative")]
-    let nearest = |place: &f64| place.round() as usize;
-    source.slices.iter().enumerate().map(move |(n, slice)| match &source.places {
-        Some(places) => (places.get(n).map_or(n, nearest), slice),
-        None => (n, slice),
-    })
 }
 
 /// A reference to the file of a slice.

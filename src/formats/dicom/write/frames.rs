@@ -1,11 +1,9 @@
 //! Which frames a segmentation has, in which order.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::geometry;
 use crate::volume::{DicomSlice, DicomSource, Label, LabelMap};
 
 /// One frame.
@@ -17,10 +15,8 @@ pub(super) struct Frame<'a> {
     pub(super) label: u16,
     /// Number of the segment and of the position, from 1.
     pub(super) index: [u32; 2],
-    /// ImagePositionPatient.
-    pub(super) position: Cow<'a, str>,
     /// The image that the slice is.
-    pub(super) source: Option<&'a DicomSlice>,
+    pub(super) source: &'a DicomSlice,
 }
 
 /// All frames, and the segments that they are of.
@@ -33,14 +29,14 @@ pub(super) struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
-    /// The frames of `labels`: one per segment and slice, or one per slice. Those without a voxel are left out unless
+    /// The frames of `labels`, whose k counts the slices of `source`: one per segment and slice, or one per slice. Those without a voxel are left out unless
     /// `keep_empty`, or no voxel has a label: then the first segment keeps all its frames, as an image has at least one.
     pub(super) fn of(labels: &LabelMap, source: &'a DicomSource, per_segment: bool, keep_empty: bool) -> Self {
-        let [columns, rows, depth] = labels.grid().shape();
+        let [columns, rows, _] = labels.grid().shape();
         let planes = labels.ids.data().par_chunks(columns * rows);
         let present: Vec<BTreeSet<u16>> = planes.map(ids).collect();
         let segments = segments(labels, &present);
-        let order = order(source, depth);
+        let order = order(source);
         let is_empty = present.iter().all(BTreeSet::is_empty);
         let of_segment = |(number, id): (usize, u16)| {
             let holds = |ids: &BTreeSet<u16>| if per_segment { ids.contains(&id) } else { !ids.is_empty() };
@@ -55,19 +51,15 @@ impl<'a> Frames<'a> {
         };
         let used: BTreeSet<usize> = list.iter().map(|&(k, ..)| k).collect();
         let used: Vec<usize> = order.into_iter().filter(|k| used.contains(k)).collect();
-        let mut rank = vec![0; depth];
+        let mut rank = vec![0; source.slices.len()];
         for (n, k) in (1..).zip(used) {
             rank[k] = n;
         }
-        let grid = labels.grid();
-        let frame = |(k, label, number): (usize, u16, usize)| Frame {
-            k,
-            label,
-            index: [u32::try_from(number + 1).unwrap_or(u32::MAX), rank[k]],
-            position: geometry::position(grid, source, k),
-            source: source.slice_at(k),
+        let frame = |(k, label, number): (usize, u16, usize)| {
+            let index = [u32::try_from(number + 1).unwrap_or(u32::MAX), rank[k]];
+            Some(Frame { k, label, index, source: source.slices.get(k)? })
         };
-        Self { segments, list: list.into_iter().map(frame).collect() }
+        Self { segments, list: list.into_iter().filter_map(frame).collect() }
     }
 }
 
@@ -98,7 +90,8 @@ fn segments(labels: &LabelMap, present: &[BTreeSet<u16>]) -> Vec<Label> {
 }
 
 /// The slices as the source counts them: from the first to the last, or the other way.
-fn order(source: &DicomSource, depth: usize) -> Vec<usize> {
+fn order(source: &DicomSource) -> Vec<usize> {
+    let depth = source.slices.len();
     let is_descending = match (source.slices.first(), source.slices.last()) {
         (Some(first), Some(last)) => first.number > last.number,
         _ => false,

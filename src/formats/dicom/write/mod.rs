@@ -5,7 +5,6 @@ mod attributes;
 mod captures;
 mod common;
 mod frames;
-mod geometry;
 mod object;
 mod pack;
 mod segmentation;

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::super::decimal::decimal;
 use super::attributes::*;
 use super::common::{self, Kind, NewSeries, Repertoire};
 use super::frames::{Frame, Frames};
 use super::object::Object;
 use super::uid::new_uid;
-use super::{geometry, pack, terms};
+use super::{pack, terms};
 use crate::error::{Error, Result};
 use crate::formats::dicom::color::cielab;
 use crate::fs::Overwrite;
@@ -46,12 +47,12 @@ pub struct SegmentationOptions {
 /// Writes labels as a DICOM segmentation of the series that they were made from.
 ///
 /// The object belongs to the source's study and frame of reference, lies on its slices, in their order, and refers to
-/// each of its images. Segments are the labels of the table and ids that it lacks; their codes, sides and colors come
-/// from the table. A description `label <id>` keeps the id of a segment, whose number counts from 1 in a binary one.
+/// each of its images; of a projection it states no place but the image. Segments are the labels of the table and ids that it lacks; their codes, sides and colors come
+/// from the table. Slices that were interpolated have no image and no frame. A description `label <id>` keeps the id of a segment, whose number counts from 1 in a binary one.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Unsupported`] when the source is no DICOM series; [`crate::ErrorKind::Usage`] when the labels lie
-/// on another grid or the file exists; [`crate::ErrorKind::Malformed`] when the source lacks identifiers;
+/// on another grid, or on an even one that lacks slices ([`Source::by_slice`]), or the file exists; [`crate::ErrorKind::Malformed`] when the source lacks identifiers;
 /// [`crate::ErrorKind::Output`] when the file cannot be written.
 pub fn write_segmentation(
     path: impl AsRef<Path>,
@@ -60,10 +61,9 @@ pub fn write_segmentation(
     options: &SegmentationOptions,
 ) -> Result<()> {
     let path = path.as_ref();
-    let dicom = common::dicom_source(source)?;
-    if let Some(difference) = labels.grid().difference(&source.grid) {
-        return Err(Error::usage(format!("the labels do not lie on the slices of the series: {difference}")).at(path));
-    }
+    common::dicom_source(source)?;
+    let (labels, source) = common::by_slice(labels, source).map_err(|e| e.at(path))?;
+    let (labels, dicom) = (labels.as_ref(), common::dicom_source(&source)?);
     let is_binary = options.kind == SegmentationType::Binary;
     let kind = Kind {
         sop_class: if is_binary { "1.2.840.10008.5.1.4.1.1.66.4" } else { "1.2.840.10008.5.1.4.1.1.66.7" },
@@ -80,8 +80,14 @@ pub fn write_segmentation(
         let labels = frames.segments.iter().map(|label| segment(label.id.into(), label, options, series.repertoire));
         std::iter::once(background()).chain(labels).collect()
     };
-    let object = series
-        .instance(1)
+    let is_placed = common::is_placed(dicom);
+    let object = series.instance(1);
+    let object = if is_placed {
+        object
+    } else {
+        object.without(FRAME_OF_REFERENCE).without(POSITION_REFERENCE).empty(PATIENT_ORIENTATION)
+    };
+    let object = object
         .text(IMAGE_TYPE, "DERIVED\\PRIMARY")
         .text(CONTENT_LABEL, "SEGMENTATION")
         .text(CONTENT_DESCRIPTION, "Segmentation, for research only")
@@ -90,9 +96,10 @@ pub fn write_segmentation(
         .text(SEGMENTATION_TYPE, if is_binary { "BINARY" } else { "LABELMAP" })
         .items(SEGMENTS, segments)
         .items(REFERENCED_SERIES, [common::referenced_series(dicom)])
-        .items(SHARED_GROUPS, [shared_groups(source, dicom)]);
-    let encoded = frames.list.par_iter().map(|frame| groups(frame, is_binary).encoded()).collect::<Result<Vec<_>>>()?;
-    let object = dimensions(object, is_binary).large(PER_FRAME_GROUPS, encoded.concat())?;
+        .items(SHARED_GROUPS, [shared_groups(&source, dicom)]);
+    let encoded = frames.list.par_iter().map(|frame| groups(frame, is_binary, is_placed).encoded());
+    let encoded = encoded.collect::<Result<Vec<_>>>()?;
+    let object = dimensions(object, is_binary, is_placed).large(PER_FRAME_GROUPS, encoded.concat())?;
     samples(object, labels, &frames, is_binary)?.write(path, options.overwrite)
 }
 
@@ -126,34 +133,42 @@ fn background() -> Object {
         .items(PROPERTY_TYPE, [terms::code("DCM", "125040", "Background")])
 }
 
-/// What all frames share: voxel size and orientation.
+/// What all frames share: voxel size and orientation; nothing where the source has no place in the patient.
 fn shared_groups(source: &Source, dicom: &DicomSource) -> Object {
-    let between = geometry::between_slices(&source.grid);
-    let measures = Object::default()
-        .text(PIXEL_SPACING, &dicom.pixel_spacing)
-        .text(SLICE_THICKNESS, &between)
-        .text(SPACING_BETWEEN_SLICES, &between);
-    let orientation = dicom.slices.first().map_or("", |slice| slice.orientation.as_str());
+    let Some(slice) = dicom.slices.first().filter(|_| common::is_placed(dicom)) else { return Object::default() };
+    let measures = Object::default().text(PIXEL_SPACING, &dicom.pixel_spacing);
+    let measures = match dicom.slice_distance.map(decimal) {
+        Some(mm) => measures.text(SLICE_THICKNESS, &mm).text(SPACING_BETWEEN_SLICES, &mm),
+        // Slices of uneven steps have no spacing that could be stated, but readers want a thickness.
+        None => {
+            let mm = dicom.slice_thickness.unwrap_or_else(|| source.grid.slice_distance());
+            measures.text(SLICE_THICKNESS, decimal(mm))
+        }
+    };
     Object::default()
         .items(PIXEL_MEASURES, [measures])
-        .items(PLANE_ORIENTATION, [Object::default().text(IMAGE_ORIENTATION, orientation)])
+        .items(PLANE_ORIENTATION, [Object::default().text(IMAGE_ORIENTATION, &slice.orientation)])
 }
 
-/// What one frame is: its place, its segment and the image that it was made from.
-fn groups(frame: &Frame<'_>, is_binary: bool) -> Object {
-    let source = frame.source.map(|slice| {
-        let image = common::image(slice)
-            .items(PURPOSE_OF_REFERENCE, [terms::code("DCM", "121322", "Source image for image processing operation")])
-            .text(SPATIAL_LOCATIONS_PRESERVED, "YES");
-        Object::default()
-            .items(SOURCE_IMAGES, [image])
-            .items(DERIVATION_CODE, [terms::code("DCM", "113076", "Segmentation")])
-    });
-    let index = if is_binary { &frame.index[..] } else { &frame.index[1..] };
-    let object = Object::default()
-        .items(DERIVATION_IMAGES, source)
-        .items(FRAME_CONTENT, [Object::default().longs(DIMENSION_INDEX_VALUES, index)])
-        .items(PLANE_POSITION, [Object::default().text(IMAGE_POSITION, &*frame.position)]);
+/// What one frame is: its place, if it has one, its segment and the image that it was made from.
+fn groups(frame: &Frame<'_>, is_binary: bool, is_placed: bool) -> Object {
+    let image = common::image(frame.source)
+        .items(PURPOSE_OF_REFERENCE, [terms::code("DCM", "121322", "Source image for image processing operation")])
+        .text(SPATIAL_LOCATIONS_PRESERVED, "YES");
+    let source = Object::default()
+        .items(SOURCE_IMAGES, [image])
+        .items(DERIVATION_CODE, [terms::code("DCM", "113076", "Segmentation")]);
+    let index = match (is_binary, is_placed) {
+        (true, true) => &frame.index[..],
+        (true, false) => &frame.index[..1],
+        (false, _) => &frame.index[1..],
+    };
+    let content = Object::default().longs(DIMENSION_INDEX_VALUES, index);
+    let has_label = !is_binary && !is_placed;
+    let content = if has_label { content.text(FRAME_LABEL, frame.index[1].to_string()) } else { content };
+    let object = Object::default().items(DERIVATION_IMAGES, [source]).items(FRAME_CONTENT, [content]);
+    let position = Object::default().text(IMAGE_POSITION, &frame.source.position);
+    let object = if is_placed { object.items(PLANE_POSITION, [position]) } else { object };
     if !is_binary {
         return object;
     }
@@ -161,8 +176,8 @@ fn groups(frame: &Frame<'_>, is_binary: bool) -> Object {
     object.items(SEGMENT_IDENTIFICATION, [Object::default().words(REFERENCED_SEGMENT, &[number])])
 }
 
-/// Frames are indexed by segment (where each has its own) and position (PS3.3, C.7.6.17).
-fn dimensions(object: Object, is_binary: bool) -> Object {
+/// Frames are indexed by segment (where each has its own) and position (PS3.3, C.7.6.17); by a label where there is neither.
+fn dimensions(object: Object, is_binary: bool, is_placed: bool) -> Object {
     let uid = new_uid();
     let index = |pointer, group, description: &str| {
         Object::default()
@@ -172,10 +187,14 @@ fn dimensions(object: Object, is_binary: bool) -> Object {
             .text(DIMENSION_DESCRIPTION, description)
     };
     let segment = is_binary.then(|| index(REFERENCED_SEGMENT, SEGMENT_IDENTIFICATION, "Segment"));
-    let position = index(IMAGE_POSITION, PLANE_POSITION, "Position");
+    let frame = match (is_placed, is_binary) {
+        (true, _) => Some(index(IMAGE_POSITION, PLANE_POSITION, "Position")),
+        (false, true) => None,
+        (false, false) => Some(index(FRAME_LABEL, FRAME_CONTENT, "Frame")),
+    };
     object
         .items(DIMENSION_ORGANIZATIONS, [Object::default().text(DIMENSION_ORGANIZATION_UID, &uid)])
-        .items(DIMENSION_INDEXES, segment.into_iter().chain([position]))
+        .items(DIMENSION_INDEXES, segment.into_iter().chain(frame))
 }
 
 /// The image pixel module and the samples.

@@ -23,11 +23,11 @@ const DETACHED_STUDY: &str = "1.2.840.10008.3.1.2.3.1";
 /// source, which must be a DICOM series that the labels are on the grid of. `title` says what made them.
 ///
 /// Contours follow the edges of the voxels, a hundredth of a voxel inside; holes are cut out through a slit. Slices that
-/// were interpolated have no image: of those, each image gets the contours of the nearest one.
+/// were interpolated have no image and no contours.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Unsupported`] for a source of another format; [`crate::ErrorKind::Usage`] when the labels are not
-/// on its grid, or the file exists and must not be replaced; [`crate::ErrorKind::Malformed`] when the source lacks what
+/// [`crate::ErrorKind::Unsupported`] for a source of another format and for a projection; [`crate::ErrorKind::Usage`] when the labels are not
+/// on its grid, or on an even one that lacks slices ([`Source::by_slice`]), or the file exists and must not be replaced; [`crate::ErrorKind::Malformed`] when the source lacks what
 /// refers to its images; [`crate::ErrorKind::Output`] when the file cannot be written.
 pub fn write_structures(
     path: &Path,
@@ -36,9 +36,12 @@ pub fn write_structures(
     title: &str,
     overwrite: Overwrite,
 ) -> Result<()> {
-    let dicom = common::dicom_source(source)?;
-    if !labels.grid().matches(&source.grid) {
-        return Err(Error::usage("structures need labels on the grid of their source").at(path));
+    common::dicom_source(source)?;
+    let (labels, source) = common::by_slice(labels, source).map_err(|e| e.at(path))?;
+    let (labels, dicom) = (labels.as_ref(), common::dicom_source(&source)?);
+    if !common::is_placed(dicom) {
+        let message = "contours lie in the patient, where a projection has no place";
+        return Err(Error::unsupported(message).at(path).hint("use --format dicom-seg"));
     }
     let kind = Kind {
         sop_class: STRUCTURE_SET_STORAGE,
@@ -59,7 +62,7 @@ pub fn write_structures(
         .text(STRUCTURE_SET_DATE, &series.now.date)
         .text(STRUCTURE_SET_TIME, &series.now.time)
         .items(REFERENCED_FRAMES_OF_REFERENCE, [referenced_frame(dicom, series.frame_of_reference())])
-        .items(STRUCTURES, rois.iter().map(|roi| roi.structure(&series, labels, title)))
+        .items(STRUCTURES, rois.iter().map(|roi| roi.structure(&series, labels, dicom, title)))
         .items(ROI_OBSERVATIONS, rois.iter().map(|roi| roi.observation(&series, labels)))
         .items(ROI_CONTOURS, rois.into_iter().map(|roi| roi.contours(labels)))
         .text(APPROVAL_STATUS, "UNAPPROVED");
@@ -98,7 +101,7 @@ fn rois(labels: &LabelMap, source: &DicomSource) -> Result<Vec<Roi>> {
         });
         Ok(contours.collect::<Vec<(u16, Vec<Object>)>>())
     };
-    let slices: Vec<_> = common::slices(source).collect();
+    let slices: Vec<_> = source.slices.iter().enumerate().collect();
     let mut rois: BTreeMap<u16, Roi> = BTreeMap::new();
     let roi = |id| Roi { id, voxels: 0, contours: Vec::new() };
     for (id, contours) in slices.into_par_iter().map(on_slice).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
@@ -117,16 +120,19 @@ fn rois(labels: &LabelMap, source: &DicomSource) -> Result<Vec<Roi>> {
 
 impl Roi {
     /// An item of StructureSetROISequence.
-    fn structure(&self, series: &NewSeries<'_>, labels: &LabelMap, title: &str) -> Object {
+    fn structure(&self, series: &NewSeries<'_>, labels: &LabelMap, source: &DicomSource, title: &str) -> Object {
+        let distance = labels.grid().slice_distance();
+        let has_all_slices = source.slice_distance.is_some_and(|mm| (mm - distance).abs() < 1e-3 * mm);
         #[expect(clippy::cast_precision_loss, reason = "numbers of voxels are far below 2^53")]
         let ml = self.voxels as f64 * labels.grid().voxel_mm3() / 1000.0;
-        Object::default()
+        let object = Object::default()
             .text(ROI_NUMBER, self.id.to_string())
             .text(REFERENCED_FRAME_OF_REFERENCE, series.frame_of_reference())
             .text(ROI_NAME, series.repertoire.text(&labels.table.name(self.id), 64))
-            .text(ROI_VOLUME, decimal(ml))
             .text(ROI_ALGORITHM, "AUTOMATIC")
-            .text(ROI_ALGORITHM_DESCRIPTION, series.repertoire.text(title, 64))
+            .text(ROI_ALGORITHM_DESCRIPTION, series.repertoire.text(title, 64));
+        // What lies between slices of which some are missing is not known.
+        if has_all_slices { object.text(ROI_VOLUME, decimal(ml)) } else { object }
     }
 
     /// An item of ROIContourSequence.
