@@ -11,10 +11,10 @@ fn lifetimes(tensors: usize, steps: &[Step]) -> (Vec<usize>, Vec<usize>) {
     let (mut first, mut last) = (vec![usize::MAX; tensors], vec![0; tensors]);
     for (index, step) in steps.iter().enumerate() {
         let scratch = step.scratch();
-        for tensor in [Some(step.input), step.other, Some(step.output), scratch].into_iter().flatten() {
+        for tensor in [Some(step.input), step.other, Some(step.output)].into_iter().chain(scratch).flatten() {
             last[tensor] = last[tensor].max(index);
         }
-        for tensor in [Some(step.output), scratch].into_iter().flatten() {
+        for tensor in [Some(step.output)].into_iter().chain(scratch).flatten() {
             first[tensor] = first[tensor].min(index);
         }
     }

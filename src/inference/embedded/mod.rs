@@ -37,6 +37,8 @@ pub struct Engine {
     output: TensorInfo,
     backend: Backend,
     simd: Simd,
+    /// Threads of the pool in which the engine was made: for so many a plan has room.
+    threads: usize,
     weights: Weights,
     plans: Mutex<VecDeque<(Vec<usize>, Arc<Plan>)>>,
     arenas: Mutex<Vec<Arena>>,
@@ -125,7 +127,8 @@ impl Engine {
             precision,
         };
         let (weights, plans, arenas) = Default::default();
-        Ok(Self { graph, input, output, backend, simd, weights, plans, arenas })
+        let threads = rayon::current_num_threads();
+        Ok(Self { graph, input, output, backend, simd, threads, weights, plans, arenas })
     }
 
     /// The plan for one sample of `shape`.
@@ -144,7 +147,8 @@ impl Engine {
         }
         let plan = if shape[0] == 1 {
             let network = self.graph.network(&[shape.to_vec()])?;
-            Arc::new(lower::plan(&network, (self.simd, self.backend.precision == Precision::Bf16), &self.weights)?)
+            let half = self.backend.precision == Precision::Bf16;
+            Arc::new(lower::plan(&network, (self.simd, half, self.threads), &self.weights)?)
         } else {
             self.sample_plan(shape)?
         };

@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::generic::Generic;
-use super::kernels::{Axis, AxisMap, CubicNeighbors, Extent, LANES, Neighbors, Packed, Pooling, Post, Windows};
+use super::kernels::{
+    Axis, AxisMap, CubicNeighbors, Extent, LANES, Minimal, Neighbors, Packed, Pooling, Post, Windows,
+};
 
 /// Index of a [`Tensor`] of a [`Plan`].
 pub(super) type TensorId = usize;
@@ -44,12 +46,12 @@ pub(super) struct Tensor {
 }
 
 impl Step {
-    /// The tensor of intermediate sums that the step uses.
-    pub(super) fn scratch(&self) -> Option<TensorId> {
-        match self.kind {
-            Kind::Convolve { sums, .. } => sums,
-            Kind::Normalize { scratch, .. } => Some(scratch),
-            _ => None,
+    /// The tensors that the step writes beside its output: sums for a normalization, room to work in.
+    pub(super) fn scratch(&self) -> [Option<TensorId>; 2] {
+        match &self.kind {
+            Kind::Convolve { sums, minimal, .. } => [*sums, minimal.as_ref().map(|minimal| minimal.1)],
+            Kind::Normalize { scratch, .. } => [Some(*scratch), None],
+            _ => [None, None],
         }
     }
 }
@@ -92,6 +94,8 @@ pub(super) enum Kind {
     Convolve {
         windows: Windows,
         weights: Arc<Packed>,
+        /// How minimal filtering cuts it up, and the room that takes.
+        minimal: Option<Box<(Minimal, TensorId)>>,
         /// Where the sums of each row of the result go that a normalization needs.
         sums: Option<TensorId>,
         /// A convolution of one tap behind this one, computed piece by piece.

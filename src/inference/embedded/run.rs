@@ -12,32 +12,40 @@ use super::plan::{Kind, Layout, Place, Plan, Step, Tensor, TensorId};
 
 /// The arena in pieces: what a step writes, and the rest, which it reads.
 struct Split<'a> {
-    output: &'a mut [Lanes],
-    scratch: &'a mut [Lanes],
+    /// The output, and what [`Step::scratch`] names.
+    written: [&'a mut [Lanes]; 3],
     /// Pieces that may be read, with the lane at which each starts.
-    rest: [(usize, &'a [Lanes]); 3],
+    rest: Rest<'a>,
 }
 
 impl<'a> Split<'a> {
-    /// Takes two disjoint ranges out of the arena.
-    fn new(arena: &'a mut [Lanes], output: &Range<usize>, scratch: &Range<usize>) -> Self {
-        let swapped = scratch.start < output.start;
-        let (a, b) = if swapped { (scratch, output) } else { (output, scratch) };
-        let (head, tail) = arena.split_at_mut(a.start);
-        let (first, tail) = tail.split_at_mut(a.len());
-        let (middle, tail) = tail.split_at_mut(b.start.saturating_sub(a.end));
-        let (second, tail) = tail.split_at_mut(b.len());
-        let starts = [0, a.end, a.end + middle.len() + second.len()];
-        let (output, scratch) = if swapped { (second, first) } else { (first, second) };
-        Self { output, scratch, rest: [(starts[0], &*head), (starts[1], &*middle), (starts[2], &*tail)] }
+    /// Takes disjoint ranges out of the arena.
+    fn new(arena: &'a mut [Lanes], ranges: &[Range<usize>; 3]) -> Self {
+        let mut order = [0, 1, 2];
+        order.sort_unstable_by_key(|&i| ranges[i].start);
+        let (mut tail, mut at) = (arena, 0);
+        let mut written = [const { None }; 3];
+        let mut rest = [(0, &[][..]); 4];
+        for (piece, i) in order.into_iter().enumerate() {
+            let (before, from) = tail.split_at_mut(ranges[i].start.saturating_sub(at));
+            rest[piece] = (at, &*before);
+            let (taken, behind) = from.split_at_mut(ranges[i].len());
+            at = at.max(ranges[i].start) + taken.len();
+            (written[i], tail) = (Some(taken), behind);
+        }
+        rest[3] = (at, &*tail);
+        Self { written: written.map(Option::unwrap_or_default), rest }
     }
 
     /// Lanes that the step does not write.
-    fn read(rest: &[(usize, &'a [Lanes]); 3], range: &Range<usize>) -> &'a [Lanes] {
+    fn read(rest: &Rest<'a>, range: &Range<usize>) -> &'a [Lanes] {
         let piece = rest.iter().rev().find(|(start, piece)| *start <= range.start && range.end <= start + piece.len());
         piece.map_or(&[], |(start, piece)| &piece[range.start - start..range.end - start])
     }
 }
+
+/// Pieces of the arena that a step does not write.
+type Rest<'a> = [(usize, &'a [Lanes]); 4];
 
 /// Time of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,24 +91,23 @@ impl<'a> Runner<'a> {
     fn run(&self, arena: &mut [Lanes], caller: &mut [f32]) {
         let step = self.step;
         let to = self.tensor(step.output);
-        let scratch = step.scratch().map_or(0..0, |id| self.tensor(id).range());
-        let split = Split::new(arena, &to.range(), &scratch);
-        let rest = split.rest;
+        let [sums, room] = step.scratch().map(|id| id.map_or(0..0, |id| self.tensor(id).range()));
+        let Split { written: [output, sums, room], rest } = Split::new(arena, &[to.range(), sums, room]);
         let other = step
             .other
             .map(|id| Other { lanes: Split::read(&rest, &self.tensor(id).range()), extent: self.tensor(id).extent });
         let epilogue = Epilogue { simd: self.simd, posts: &step.posts, other };
         if to.layout == Layout::Blocked {
-            return self.blocked(&rest, split.output, split.scratch, &epilogue);
+            return self.blocked(&rest, output, (sums, room), &epilogue);
         }
         if to.layout == Layout::Half {
             let from = self.tensor(step.input);
-            return to_half(Split::read(&rest, &from.range()), from.extent, values_mut(split.output), to.extent);
+            return to_half(Split::read(&rest, &from.range()), from.extent, values_mut(output), to.extent);
         }
-        let plain = if to.place == Place::Output { caller } else { &mut values_mut(split.output)[..to.values()] };
+        let plain = if to.place == Place::Output { caller } else { &mut values_mut(output)[..to.values()] };
         let from = self.tensor(step.input);
         match &step.kind {
-            Kind::Convolve { .. } => self.convolve_plain(&rest, epilogue, plain),
+            Kind::Convolve { .. } => self.convolve_plain(&rest, epilogue, plain, room),
             Kind::ToPlain => to_plain(self.simd, Split::read(&rest, &from.range()), from.extent, plain),
             Kind::Border => border(self.plain(&rest, step.input), from.extent, plain, to.extent),
             Kind::Generic(generic) => {
@@ -112,7 +119,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Values of a plain tensor.
-    fn plain<'b>(&self, rest: &[(usize, &'b [Lanes]); 3], id: TensorId) -> &'b [f32]
+    fn plain<'b>(&self, rest: &Rest<'b>, id: TensorId) -> &'b [f32]
     where
         'a: 'b,
     {
@@ -124,11 +131,12 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn convolution<'b>(&self, rest: &[(usize, &'b [Lanes]); 3], epilogue: Epilogue<'b>) -> Option<Convolve<'b>>
+    fn convolution<'b>(&self, rest: &Rest<'b>, epilogue: Epilogue<'b>) -> Option<Convolve<'b>>
     where
         'a: 'b,
     {
-        let Kind::Convolve { windows, weights, .. } = &self.step.kind else { return None };
+        let Kind::Convolve { windows, weights, minimal, .. } = &self.step.kind else { return None };
+        let minimal = minimal.as_ref().map(|minimal| &minimal.0);
         let from = self.tensor(self.step.input);
         let input = match from.layout {
             Layout::Blocked => Input::Blocked(Split::read(rest, &from.range())),
@@ -137,26 +145,26 @@ impl<'a> Runner<'a> {
         };
         // With a head, the result of the convolution itself has the voxels of the step's output.
         let to = Extent { channels: weights.outputs(), ..self.tensor(self.step.output).extent };
-        Some(Convolve::new((windows, weights), (input, from.extent, to), epilogue))
+        Some(Convolve::new((windows, weights, minimal), (input, from.extent, to), epilogue))
     }
 
-    fn convolve_plain(&self, rest: &[(usize, &[Lanes]); 3], epilogue: Epilogue<'_>, output: &mut [f32]) {
+    fn convolve_plain(&self, rest: &Rest<'_>, epilogue: Epilogue<'_>, output: &mut [f32], room: &mut [Lanes]) {
         let (Some(job), Kind::Convolve { head, .. }) = (self.convolution(rest, epilogue), &self.step.kind) else {
             return;
         };
-        let Some(head) = head else { return job.run_plain(None, output) };
+        let Some(head) = head else { return job.run_plain(None, output, room) };
         let to = self.tensor(self.step.output).extent;
         let (from, epilogue) =
             (head_input(head.weights.inputs()), Epilogue { posts: &head.posts, other: None, ..epilogue });
-        let head = Convolve::new((&head.windows, &head.weights), (Input::Blocked(&[]), from, to), epilogue);
-        job.run_plain(Some(&head), output);
+        let head = Convolve::new((&head.windows, &head.weights, None), (Input::Blocked(&[]), from, to), epilogue);
+        job.run_plain(Some(&head), output, room);
     }
 
     fn blocked(
         &self,
-        rest: &[(usize, &[Lanes]); 3],
+        rest: &Rest<'_>,
         output: &mut [Lanes],
-        scratch: &mut [Lanes],
+        (scratch, room): (&mut [Lanes], &mut [Lanes]),
         epilogue: &Epilogue<'_>,
     ) {
         let step = self.step;
@@ -167,7 +175,7 @@ impl<'a> Runner<'a> {
         match &step.kind {
             Kind::Convolve { .. } => {
                 if let Some(job) = self.convolution(rest, *epilogue) {
-                    job.run(output, scratch);
+                    job.run(output, scratch, room);
                 }
             }
             Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),

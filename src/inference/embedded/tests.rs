@@ -1,5 +1,6 @@
 //! Layers against loops written straight from their definitions, on every instruction set of this machine.
 
+mod minimal;
 mod operators;
 mod small;
 
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 
 use super::kernels::{Arena, Simd};
 use super::lower::plan;
+use super::plan::Plan;
 use super::{Weights, run};
 use crate::model::graph::{
     Activation, Binary, Constant, Convolution, Layer, Network, Op, Pool, TransposedConvolution, Value, ValueId,
@@ -41,14 +43,34 @@ impl Net {
     }
 
     fn run(&mut self, output: ValueId, simd: Simd, input: &[f32]) -> Vec<f32> {
+        self.run_as(output, (simd, false), input)
+    }
+
+    fn plan(&mut self, output: ValueId, (simd, half): (Simd, bool)) -> Plan {
         self.0.outputs = vec![output];
-        let plan = plan(&self.0, (simd, false), &Weights::default()).unwrap();
+        plan(&self.0, (simd, half, 3), &Weights::default()).unwrap()
+    }
+
+    fn run_as(&mut self, output: ValueId, (simd, half): (Simd, bool), input: &[f32]) -> Vec<f32> {
+        let plan = self.plan(output, (simd, half));
         let mut arena = Arena::new(plan.arena).unwrap();
         // Values of an earlier run must not matter.
         super::kernels::values_mut(arena.lanes()).fill(f32::NAN);
         let mut scores = vec![f32::NAN; plan.output_shape.iter().product()];
         run::run(&plan, simd, arena.lanes(), (input, &mut scores), |_, _| {});
         scores
+    }
+
+    /// A layer that nothing reads: the network's total stride becomes two, so that tiles of it keep pairs.
+    fn stride_two(&mut self) {
+        let x = ValueId::new(0);
+        let from = self.0.shape(x).to_vec();
+        let n = from.len() - 2;
+        let (ones, zeros) = (|| vec![1; n], || vec![0; n]);
+        let pool =
+            Pool { kernel: ones(), strides: vec![2; n], dilations: ones(), pads_before: zeros(), pads_after: zeros() };
+        let to: Vec<_> = from[2..].iter().map(|n| n.div_ceil(2)).collect();
+        self.layer(Op::MaxPool(pool), &[x], &shape(from[1], &to));
     }
 
     fn data(&self, id: ValueId) -> &[f32] {

@@ -3,7 +3,7 @@
 use super::facts::{AxisFacts, Facts, Sizes};
 use super::graph::Graph;
 use super::network::Network;
-use super::trace::{Trace, gcd};
+use super::trace::Trace;
 use crate::error::{Error, Result};
 
 /// Sizes that are tried before a graph counts as taking none.
@@ -102,7 +102,7 @@ impl<'a> Probe<'a> {
         // At sizes that halve evenly, interpolation to the size of a skip connection has its proper scale.
         let even = [128, 64].into_iter().filter(|_| self.declared[axis].is_none());
         let even = even.into_iter().find_map(|size| self.along(axis, size).ok());
-        let stride = total_stride(&Trace::new(even.as_ref().unwrap_or(&base), axis + 2));
+        let stride = Trace::new(even.as_ref().unwrap_or(&base), axis + 2).total_stride();
         if stride > MAX_STRIDE {
             return Err(Error::model(format!("the model has a stride of {stride}, which is absurd")));
         }
@@ -187,12 +187,6 @@ fn output(network: &Network, axis: usize) -> (usize, usize) {
     }
 }
 
-/// Least common multiple of the strides of all values.
-fn total_stride(trace: &Trace) -> u64 {
-    let steps = trace.lines.iter().flatten().map(|line| line.step.0.max(1));
-    steps.fold(1, |all, step| (all / gcd(all, step)).saturating_mul(step))
-}
-
 /// Margin, halo and receptive field, from the middle of the output, where borders matter least.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reach {
@@ -210,7 +204,7 @@ impl Reach {
         let (Some(line), Some(&input)) = (line, network.inputs.first()) else {
             return Self { step, ..Self::default() };
         };
-        let stride = usize::try_from(total_stride(&trace)).unwrap_or(1).max(step);
+        let stride = usize::try_from(trace.total_stride()).unwrap_or(1).max(step);
         let period = (stride / step).clamp(1, count);
         let first = (count - period) / 2 / period * period;
         let block = (first * step) as i64;

@@ -34,7 +34,24 @@ pub(super) struct Trace {
     pub(super) global: Option<usize>,
 }
 
+impl Network {
+    /// Per value: whether inputs that are shifted along `axis` by the network's total stride shift it by an even number of
+    /// positions.
+    pub(crate) fn even_shifts(&self, axis: usize) -> Vec<bool> {
+        let trace = Trace::new(self, axis);
+        let total = trace.total_stride();
+        let even = |line: &Line| total.saturating_mul(line.step.1).is_multiple_of(line.step.0.saturating_mul(2));
+        trace.lines.iter().map(|line| line.as_ref().is_some_and(even)).collect()
+    }
+}
+
 impl Trace {
+    /// Least common multiple of the strides of all values.
+    pub(super) fn total_stride(&self) -> u64 {
+        let steps = self.lines.iter().flatten().map(|line| line.step.0.max(1));
+        steps.fold(1, |all, step| (all / gcd(all, step)).saturating_mul(step))
+    }
+
     /// Traces axis `axis` of the first input.
     pub(super) fn new(network: &Network, axis: usize) -> Self {
         let mut trace = Self { lines: vec![None; network.values.len()], global: None };

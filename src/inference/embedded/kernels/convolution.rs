@@ -6,14 +6,15 @@
 
 use rayon::prelude::*;
 
+use super::bands::Band;
 use super::half::HALVES;
 use super::lanes::{Extent, LANES, Lanes, values};
+use super::minimal::Minimal;
 use super::normalize::{PARTS, row_sums};
 use super::order::Order;
 use super::post::{At, Epilogue, Post};
 use super::shared::Shared;
 use super::tile::{Finish, Kernel, Tap, Tile, half_kernels, kernels};
-use super::transpose::transpose;
 use super::weights::Packed;
 use super::window::Windows;
 use crate::model::graph::Activation;
@@ -21,14 +22,8 @@ use crate::model::graph::Activation;
 /// Most taps of a kernel (7 x 7 x 7).
 pub(crate) const MAX_TAPS: usize = 343;
 
-/// Voxels of a row that are summed at once for a plain output.
-const CHUNK: usize = 128;
-
 /// Bytes of input that the rows of a strip may need at once: half of a common second-level cache.
 const STRIP_BYTES: usize = 512 << 10;
-
-/// Blocks that the input of a head may have.
-pub(crate) const HEAD_BLOCKS: usize = 4;
 
 /// Where a convolution reads.
 #[derive(Debug, Clone, Copy)]
@@ -40,92 +35,48 @@ pub(crate) enum Input<'a> {
     Plain(&'a [f32]),
 }
 
-/// A row, and some of its voxels.
-type RowPiece = (usize, std::ops::Range<usize>);
-
-/// A result in plain layout without borders.
-struct Plain {
-    values: Shared<f32>,
-    /// Values of a channel.
-    plane: usize,
-    width: usize,
-    channels: usize,
-}
-
-/// What a unit with a plain result works in.
-struct Room {
-    /// The result of the convolution before a head.
-    middle: [[Lanes; CHUNK]; HEAD_BLOCKS],
-    group: GroupRoom,
-}
-
-/// Taps, and the result of a group.
-struct GroupRoom {
-    taps: [Tap; MAX_TAPS],
-    scratch: [[Lanes; CHUNK]; 2],
-}
-
 fn no_taps() -> [Tap; MAX_TAPS] {
     [Tap::default(); MAX_TAPS]
-}
-
-impl Room {
-    fn new() -> Self {
-        let voxels = [Lanes::default(); CHUNK];
-        let group = GroupRoom { taps: no_taps(), scratch: [voxels; 2] };
-        Self { middle: [voxels; HEAD_BLOCKS], group }
-    }
-}
-
-/// Extent of what a head reads: a piece of a row.
-pub(crate) fn head_input(channels: usize) -> Extent {
-    Extent { channels, depth: 1, height: 1, width: CHUNK, left: 0, right: 0 }
 }
 
 /// A convolution that is ready to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Job<'a> {
-    windows: &'a Windows,
-    weights: &'a Packed,
-    input: Input<'a>,
-    from: Extent,
-    to: Extent,
-    epilogue: Epilogue<'a>,
+    pub(super) windows: &'a Windows,
+    pub(super) weights: &'a Packed,
+    /// By minimal filtering, for which the weights were transformed.
+    pub(super) minimal: Option<&'a Minimal>,
+    pub(super) input: Input<'a>,
+    pub(super) from: Extent,
+    pub(super) to: Extent,
+    pub(super) epilogue: Epilogue<'a>,
     /// The first operation of the epilogue, where the kernels do it.
-    finish: Finish,
+    pub(super) finish: Finish,
 }
 
 /// Where the sums of a span go.
-struct Target {
+pub(super) struct Target {
     /// The first voxel of the span in its first block.
-    lanes: *mut Lanes,
+    pub(super) lanes: *mut Lanes,
     /// Lanes that may be written from there on.
-    room: usize,
+    pub(super) room: usize,
     /// Lanes between blocks.
-    block_step: usize,
-}
-
-impl Target {
-    /// Blocks of `CHUNK` voxels.
-    fn chunks(blocks: &mut [[Lanes; CHUNK]]) -> Self {
-        let lanes = blocks.as_flattened_mut();
-        Self { lanes: lanes.as_mut_ptr(), room: lanes.len(), block_step: CHUNK }
-    }
+    pub(super) block_step: usize,
 }
 
 /// A run of output voxels that one pass over the taps computes.
-struct Span {
-    group: usize,
+pub(super) struct Span {
+    pub(super) group: usize,
     /// Input channels, all in one block.
-    channels: std::ops::Range<usize>,
-    row: usize,
+    pub(super) channels: std::ops::Range<usize>,
+    pub(super) row: usize,
     /// Output voxels `columns` of the row.
-    columns: std::ops::Range<usize>,
+    pub(super) columns: std::ops::Range<usize>,
 }
 
 impl<'a> Job<'a> {
     pub(crate) fn new(
-        (windows, weights): (&'a Windows, &'a Packed),
+        (windows, weights, minimal): (&'a Windows, &'a Packed, Option<&'a Minimal>),
         (input, from, to): (Input<'a>, Extent, Extent),
         mut epilogue: Epilogue<'a>,
     ) -> Self {
@@ -137,11 +88,15 @@ impl<'a> Job<'a> {
         if finish != Finish::Nothing {
             epilogue.posts = &epilogue.posts[1..];
         }
-        Self { windows, weights, input, from, to, epilogue, finish }
+        Self { windows, weights, minimal, input, from, to, epilogue, finish }
     }
 
-    /// Runs over the current rayon pool. `sums` is room for the sums of each row that a normalization needs, or empty.
-    pub(crate) fn run(&self, output: &mut [Lanes], sums: &mut [Lanes]) {
+    /// Runs over the current rayon pool. `sums` is room for the sums of each row that a normalization needs, or empty;
+    /// `scratch` that of [`Minimal::lanes`].
+    pub(crate) fn run(&self, output: &mut [Lanes], sums: &mut [Lanes], scratch: &mut [Lanes]) {
+        if let Some(way) = self.minimal {
+            return self.run_minimal(way, output, (sums, scratch));
+        }
         let (groups, order) = (self.weights.groups(), self.order());
         let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
@@ -178,84 +133,55 @@ impl<'a> Job<'a> {
         });
     }
 
-    /// Zeroes the borders of a row and runs the epilogue over its voxels, which it returns.
-    fn finish<'b>(&self, lanes: &'b mut [Lanes], block: usize, row: usize) -> &'b [Lanes] {
+    /// As [`Job::run`], by minimal filtering.
+    fn run_minimal(&self, way: &Minimal, output: &mut [Lanes], (sums, scratch): (&mut [Lanes], &mut [Lanes])) {
+        assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
+        let (shared, summed) = (Shared::new(output), !sums.is_empty());
+        let sums = Shared::new(sums);
+        let deliver = |band: &Band, products: &[Lanes], _: &mut ()| {
+            let columns = self.columns(band);
+            for group in band.groups.clone() {
+                for (index, block) in self.weights.blocks(group).enumerate() {
+                    for row in self.rows(band) {
+                        let start = block * self.to.block() + row * self.to.row();
+                        // SAFETY: rows of a strip and run belong to its unit alone; `lanes` is dropped before the next.
+                        let lanes = unsafe { shared.part(start, self.to.row()) };
+                        let inner = self.clear_borders(lanes);
+                        let piece = &mut inner[columns.clone()];
+                        self.restore((way, band, products), (group, index), row, piece);
+                        self.epilogue.apply(piece, At { block, row, column: columns.start });
+                        if summed && band.last {
+                            let place = (block * self.to.rows() + row) * PARTS;
+                            // SAFETY: each row of each block has sums of its own.
+                            row_sums(self.epilogue.simd, inner, unsafe { sums.part(place, PARTS) });
+                        }
+                    }
+                }
+            }
+        };
+        self.each_band((way, false), scratch, (|| (), deliver));
+    }
+
+    /// Zeroes the borders of a row and returns what is between them.
+    fn clear_borders<'b>(&self, lanes: &'b mut [Lanes]) -> &'b mut [Lanes] {
         let (left, inner) = lanes.split_at_mut(self.to.left);
         let (inner, right) = inner.split_at_mut(self.to.width);
         left.fill(Lanes::default());
         right.fill(Lanes::default());
-        self.epilogue.apply(inner, At { block, row, column: 0 });
         inner
     }
 
-    /// Runs with a result in plain layout: of this convolution, or of a `head` of one tap behind it, whose input then
-    /// never leaves the cache.
-    pub(crate) fn run_plain(&self, head: Option<&Job<'_>>, output: &mut [f32]) {
-        let (order, width) = (self.order(), self.to.width);
-        let result = head.unwrap_or(self);
-        let (plane, channels) = (self.to.voxels(), result.to.channels);
-        assert!(plane * channels <= output.len(), "the output is smaller than its extent");
-        let target = Plain { values: Shared::new(output), plane, width, channels };
-        (0..order.chunks()).into_par_iter().for_each_init(Room::new, |room, chunk| {
-            for row in order.rows(chunk) {
-                for start in (0..width).step_by(CHUNK) {
-                    let columns = start..width.min(start + CHUNK);
-                    match head {
-                        Some(head) => self.behind(head, (row, columns), &target, room),
-                        None => self.piece((row, columns.clone()), (row, columns), &target, &mut room.group),
-                    }
-                }
-            }
-        });
-    }
-
-    /// A piece of a row, and the head's piece computed from it.
-    fn behind(&self, head: &Job<'_>, place: RowPiece, target: &Plain, room: &mut Room) {
-        assert!(self.to.blocks() <= HEAD_BLOCKS, "the input of a head is larger than its room");
-        let (row, columns) = place;
-        for group in 0..self.weights.groups() {
-            let blocks = self.weights.blocks(group);
-            for channels in self.weights.pieces(group) {
-                let span = Span { group, channels, row, columns: columns.clone() };
-                let target = Target::chunks(&mut room.middle[blocks.clone()]);
-                // SAFETY: the room is this unit's.
-                unsafe { self.sum(&span, &target, &mut room.group.taps) };
-            }
-            for block in blocks {
-                let at = At { block, row, column: columns.start };
-                self.epilogue.apply(&mut room.middle[block][..columns.len()], at);
-            }
-        }
-        let input = Input::Blocked(room.middle.as_flattened());
-        let inner = Job { input, from: head_input(self.to.channels), ..*head };
-        inner.piece((0, 0..columns.len()), (row, columns), target, &mut room.group);
-    }
-
-    /// Computes the voxels `from` and writes them to the place `to`.
-    fn piece(&self, from: RowPiece, to: RowPiece, target: &Plain, room: &mut GroupRoom) {
-        for group in 0..self.weights.groups() {
-            for channels in self.weights.pieces(group) {
-                let span = Span { group, channels, row: from.0, columns: from.1.clone() };
-                // SAFETY: the room is this unit's.
-                unsafe { self.sum(&span, &Target::chunks(&mut room.scratch), &mut room.taps) };
-            }
-            for (block, lanes) in self.weights.blocks(group).zip(&mut room.scratch) {
-                let lanes = &mut lanes[..to.1.len()];
-                self.epilogue.apply(lanes, At { block, row: to.0, column: to.1.start });
-                let first = block * LANES;
-                transpose(self.epilogue.simd, lanes, LANES.min(target.channels - first), |c| {
-                    let start = (first + c) * target.plane + to.0 * target.width + to.1.start;
-                    // SAFETY: these columns of the row belong to this unit alone, one channel at a time.
-                    unsafe { target.values.part(start, to.1.len()) }
-                });
-            }
-        }
+    /// Zeroes the borders of a row and runs the epilogue over its voxels, which it returns.
+    fn finish<'b>(&self, lanes: &'b mut [Lanes], block: usize, row: usize) -> &'b [Lanes] {
+        let inner = self.clear_borders(lanes);
+        self.epilogue.apply(inner, At { block, row, column: 0 });
+        inner
     }
 
     /// Rows of a unit: enough voxels to use weights well that do not stay in the cache, few enough to keep many
     /// threads busy. Units follow each other down the planes strip by strip, so that the planes above and below are
     /// still in the cache.
-    fn order(&self) -> Order {
+    pub(super) fn order(&self) -> Order {
         let many = self.weights.inputs() > LANES;
         let wanted = if many { 256 } else { 128 } / self.to.width.clamp(1, 128);
         let fair = (self.to.rows() * self.weights.groups()).div_ceil(64);
@@ -270,7 +196,7 @@ impl<'a> Job<'a> {
     ///
     /// # Safety
     /// Nobody else uses the voxels of the span in the blocks of its group, which lie in `target`.
-    unsafe fn sum(&self, span: &Span, target: &Target, list: &mut [Tap; MAX_TAPS]) {
+    pub(super) unsafe fn sum(&self, span: &Span, target: &Target, list: &mut [Tap; MAX_TAPS]) {
         let (data, voxel, channel_step) = match self.input {
             Input::Blocked(lanes) => (values(lanes), LANES, 1),
             Input::Half(places) => (places, HALVES, 1),

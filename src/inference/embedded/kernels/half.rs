@@ -38,7 +38,8 @@ pub(crate) fn to_half(input: &[Lanes], from: Extent, output: &mut [f32], to: Ext
     });
 }
 
-fn round_row(row: &[Lanes], channels: usize, to: &mut [[f32; HALVES]]) {
+/// Rounds voxels; channels from `channels` on become zero.
+pub(super) fn round_row(row: &[Lanes], channels: usize, to: &mut [[f32; HALVES]]) {
     #[cfg(target_arch = "x86_64")]
     if available() {
         // SAFETY: the instructions were found.

@@ -1,28 +1,34 @@
 //! Loops over memory. What they read and write is planned in [`super::plan`], so no buffer is allocated
 //! here.
 
+mod bands;
 mod convolution;
 mod half;
 mod lanes;
 mod layout;
 mod math;
+mod minimal;
 mod normalize;
 mod order;
+mod plain;
 mod pool;
 mod post;
 mod shared;
 mod simd;
 mod tile;
+mod transform;
 mod transpose;
 mod vector;
 mod weights;
 mod window;
 
-pub(super) use convolution::{HEAD_BLOCKS, Input, Job as Convolve, MAX_TAPS, head_input};
+pub(super) use convolution::{Input, Job as Convolve, MAX_TAPS};
 pub(super) use half::{available as bf16_available, to_half};
 pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
 pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
+pub(super) use minimal::{Filtered, Minimal, filtered};
 pub(super) use normalize::{Job as Normalize, scratch, softmax};
+pub(super) use plain::{HEAD_BLOCKS, head_input};
 pub(super) use pool::{CubicNeighbors, Job as Pool, Neighbors, Pooling, interpolate, interpolate_cubic};
 pub(super) use post::{Epilogue, Other, Post, binary};
 pub(crate) use simd::Simd;

@@ -15,6 +15,12 @@ pub(super) trait Vector: Copy {
     /// # Safety
     /// As `splat`; `to` is writable.
     unsafe fn store(self, to: *mut Lanes);
+    /// # Safety
+    /// As `splat`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// # Safety
+    /// As `splat`.
+    unsafe fn sub(self, other: Self) -> Self;
     /// `self + a * b`
     /// # Safety
     /// As `splat`.
@@ -47,6 +53,20 @@ impl Vector for Plain {
     unsafe fn store(self, to: *mut Lanes) {
         // SAFETY: the caller vouches for `to`.
         unsafe { (*to).0 = self.0 }
+    }
+    #[inline(always)]
+    unsafe fn add(mut self, other: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] += other.0[i];
+        }
+        self
+    }
+    #[inline(always)]
+    unsafe fn sub(mut self, other: Self) -> Self {
+        for i in 0..LANES {
+            self.0[i] -= other.0[i];
+        }
+        self
     }
     #[inline(always)]
     unsafe fn add_product(mut self, a: Self, b: Self) -> Self {
@@ -95,6 +115,16 @@ pub(super) mod x86 {
             unsafe { _mm512_store_ps(to.cast(), self) }
         }
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            unsafe { _mm512_add_ps(self, other) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            unsafe { _mm512_sub_ps(self, other) }
+        }
+        #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller has AVX-512 F.
             unsafe { _mm512_fmadd_ps(a, b, self) }
@@ -133,6 +163,16 @@ pub(super) mod x86 {
         unsafe fn store(self, to: *mut Lanes) {
             // SAFETY: as for `__m512`.
             unsafe { self.0.store(to) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            Self(unsafe { self.0.add(other.0) })
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX-512 F.
+            Self(unsafe { self.0.sub(other.0) })
         }
         #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
@@ -176,6 +216,16 @@ pub(super) mod x86 {
                 _mm256_store_ps(to.cast(), self.0);
                 _mm256_store_ps(to.cast::<f32>().add(8), self.1);
             }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX2.
+            unsafe { Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the caller has AVX2.
+            unsafe { Self(_mm256_sub_ps(self.0, other.0), _mm256_sub_ps(self.1, other.1)) }
         }
         #[inline(always)]
         unsafe fn add_product(self, a: Self, b: Self) -> Self {

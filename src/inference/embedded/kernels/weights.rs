@@ -70,6 +70,8 @@ fn fill(part: &mut [Lanes], rows: &[[Row<'_>; LANES]], (channels, taps): (Range<
 pub(crate) enum Order {
     /// `[M, C / groups, taps]`, of a convolution.
     OutputFirst,
+    /// The same after the transform of minimal filtering.
+    Filtered,
     /// `[C, M / groups, taps]`, of a transposed convolution.
     InputFirst,
 }
@@ -109,7 +111,7 @@ impl Packed {
         let row = |m: usize| {
             let group = m / group_out;
             let (first, step) = match order {
-                Order::OutputFirst => ((m - group) * group_in * taps, taps),
+                Order::OutputFirst | Order::Filtered => ((m - group) * group_in * taps, taps),
                 Order::InputFirst => (m % group_out * taps, group_out * taps),
             };
             let channels = if m < outputs { group * group_in..(group + 1) * group_in } else { 0..0 };
@@ -160,6 +162,30 @@ impl Packed {
         let per_channel = self.taps * self.blocks(group).len();
         let start = first + per_channel * self.places(piece.start - channels.start);
         &self.lanes[start..start + per_channel * self.places(piece.len())]
+    }
+
+    /// Weights of a group, piece after piece.
+    pub(super) fn all(&self, group: usize) -> &[Lanes] {
+        let end = self.tiles.get(group + 1).map_or(self.lanes.len(), |next| next.1);
+        &self.lanes[self.tiles[group].1..end]
+    }
+
+    /// Weights of an input channel at a tap for block `index` of a group.
+    pub(super) fn value(&self, group: usize, channel: usize, tap: usize, index: usize) -> Lanes {
+        let (block, lane) = (channel / LANES, channel % LANES);
+        let (blocks, place) = (self.blocks(group).len(), self.places(LANES));
+        let within = if self.half { lane / 2 } else { lane };
+        let lanes = self.all(group)[((block * self.taps + tap) * place + within) * blocks + index];
+        if !self.half {
+            return lanes;
+        }
+        let bits = |value: f32| if lane % 2 == 0 { value.to_bits() << 16 } else { value.to_bits() & 0xffff_0000 };
+        Lanes(lanes.0.map(|value| f32::from_bits(bits(value))))
+    }
+
+    /// True when weights are bfloat16.
+    pub(super) fn is_half(&self) -> bool {
+        self.half
     }
 
     /// Places that channels take.

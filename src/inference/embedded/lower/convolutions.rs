@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::super::kernels::{
-    HEAD_BLOCKS, LANES, MAX_TAPS, Order, Packed, Pooling, Windows, axes, head_input, padded_counts, per_channel,
-    scratch,
+    Filtered, HEAD_BLOCKS, LANES, MAX_TAPS, Minimal, Order, Packed, Pooling, Windows, axes, filtered, head_input,
+    padded_counts, per_channel, scratch,
 };
 use super::super::plan::{Head, Kind, Layout, Place, TensorId};
 use super::{Lowering, unsupported};
@@ -13,6 +13,9 @@ use crate::model::graph::{Convolution, Layer, Pool, TransposedConvolution, Value
 
 /// Input channels up to which a convolution reads the plain layout: sixteen-fold blocks would be nearly empty.
 const FEW_CHANNELS: usize = 4;
+
+/// Weights from here on, and those that are not finite, are not transformed: sums of them might not be finite.
+const LARGEST_WEIGHT: f32 = 1e30;
 
 impl Lowering<'_> {
     /// Depth, height and width of a value.
@@ -28,7 +31,52 @@ impl Lowering<'_> {
             return self.depthwise(layer, op, (from, to));
         }
         let windows = Windows::convolution(op, from, to)?;
+        if self.minimal(layer, op, &windows)? {
+            return Ok(());
+        }
         self.dense(layer, windows, Order::OutputFirst, (outputs, inputs, op.groups))
+    }
+
+    /// Makes a step by minimal filtering, where that pays.
+    fn minimal(&mut self, layer: &Layer, op: &Convolution, windows: &Windows) -> Result<bool> {
+        let (from, to) = (self.extent(layer.inputs[0])?, self.extent(layer.output)?);
+        let paired = self.pairs.iter().all(|pairs| pairs.get(layer.output.index()).is_some_and(|&pair| pair));
+        let rank = op.kernel.len();
+        let single = op.strides.iter().chain(&op.dilations).all(|&n| n == 1);
+        let square = rank >= 2 && op.kernel[rank - 2..] == [3, 3] && op.pads_before[rank - 2..].iter().all(|&n| n <= 1);
+        if !(paired && single && square && op.groups == 1 && from.channels.is_multiple_of(LANES)) {
+            return Ok(false);
+        }
+        let (depth, pads) = (windows.kernel[0], [op.pads_before[rank - 2], op.pads_before[rank - 1]]);
+        let weight = self.operand(layer, 1, to.channels * from.channels * depth * 9)?;
+        let bias = if layer.inputs.len() > 2 { Some(self.operand(layer, 2, to.channels)?) } else { None };
+        let sizes = (to.channels, from.channels, 1);
+        let (inputs, tile_blocks, half) = (from.channels, self.simd.tile_blocks(), self.half);
+        let about = Filtered { inputs, depth, pads, to, tile_blocks, half };
+        let Some(way) = Minimal::new(&about, self.streams) else { return Ok(false) };
+        if !weight.data.iter().all(|weight| weight.abs() < LARGEST_WEIGHT) {
+            return Ok(false);
+        }
+        let pack = || {
+            let values = filtered(&weight.data, depth)?;
+            Packed::new((&values, bias.map(|bias| &bias.data[..])), Order::Filtered, sizes, (tile_blocks, half))
+        };
+        let weights = self.weights.packed((weight, bias), Order::Filtered, &pack)?;
+        let borders = Minimal::borders(pads[1], from.width, to.width);
+        let input = self.blocked(layer.inputs[0])?;
+        let extent = &mut self.tensors[input].extent;
+        (extent.left, extent.right) = (extent.left.max(borders.0), extent.right.max(borders.1));
+        let room = self.tensor(&[way.lanes() * LANES], Layout::Plain, Place::Arena(0));
+        let gflop = 2e-9 * (weight.data.len() * to.voxels()) as f64;
+        let kind = Kind::Convolve {
+            windows: windows.clone(),
+            weights,
+            minimal: Some(Box::new((way, room))),
+            sums: None,
+            head: None,
+        };
+        self.step(layer, kind, layer.inputs[0])?.gflop = gflop;
+        Ok(true)
     }
 
     pub(super) fn transposed_convolution(&mut self, layer: &Layer, op: &TransposedConvolution) -> Result<()> {
@@ -67,8 +115,13 @@ impl Lowering<'_> {
         let products = weight.data.len() * voxels.iter().product::<usize>();
         let output = self.buffer(layer.output, Layout::Blocked);
         self.holders[layer.output.index()].blocked = Some(output);
-        self.push(Some(layer), Kind::Convolve { windows, weights, sums: None, head: None }, input, output).gflop =
-            2e-9 * products as f64;
+        self.push(
+            Some(layer),
+            Kind::Convolve { windows, weights, minimal: None, sums: None, head: None },
+            input,
+            output,
+        )
+        .gflop = 2e-9 * products as f64;
         Ok(())
     }
 

@@ -51,13 +51,21 @@ struct Lowering<'a> {
     holders: Vec<Holders>,
     /// How often a value is read, as an output too.
     uses: Vec<usize>,
+    /// Convolutions that run side by side at most.
+    streams: usize,
+    /// Per value, whether pairs of rows and pairs of columns are the same in tiles as in the whole.
+    pairs: [Vec<bool>; 2],
 }
 
 /// Plans the first output of a network of one input and batch 1.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Model`] in one sentence that names operator and node when there is no kernel for it.
-pub(super) fn plan(network: &Network, (simd, half): (Simd, bool), weights: &dyn PackedWeights) -> Result<Plan> {
+pub(super) fn plan(
+    network: &Network,
+    (simd, half, streams): (Simd, bool, usize),
+    weights: &dyn PackedWeights,
+) -> Result<Plan> {
     let (&[input], Some(&output)) = (network.inputs.as_slice(), network.outputs.first()) else {
         return Err(unsupported(format!("the network has {} inputs", network.inputs.len())));
     };
@@ -67,7 +75,10 @@ pub(super) fn plan(network: &Network, (simd, half): (Simd, bool), weights: &dyn 
         uses[id.index()] += 1;
     }
     let holders = vec![Holders::default(); network.values.len()];
-    let mut lowering = Lowering { network, simd, half, weights, tensors: Vec::new(), steps: Vec::new(), holders, uses };
+    let rank = network.shape(input).len();
+    let pairs = [2, 1].map(|axis| if rank > 3 { network.even_shifts(rank - axis) } else { Vec::new() });
+    let (tensors, steps) = Default::default();
+    let mut lowering = Lowering { network, simd, half, weights, tensors, steps, holders, uses, streams, pairs };
     let tensor = lowering.tensor(network.shape(input), Layout::Plain, Place::Input);
     lowering.holders[input.index()].plain = Some(tensor);
     for layer in layers {

@@ -62,6 +62,16 @@ const FIRST_LAYER_RESIDUAL_AND_HEAD: &[Next] = &[
     |net, x| conv(net, x, 18, (1, 1, 1, 0, 0, 0), 1),
 ];
 
+const MINIMAL_FILTERING_AND_HEAD: &[Next] = &[
+    |net, x| conv(net, x, 16, (1, 1, 1, 0, 0, 0), 1),
+    |net, x| {
+        net.stride_two();
+        conv(net, x, 16, (3, 1, 1, 1, 1, 0), 1)
+    },
+    |net, x| same(net, Op::Activation(Activation::Relu), x),
+    |net, x| conv(net, x, 18, (1, 1, 1, 0, 0, 0), 1),
+];
+
 const GROUPS: &[Next] =
     &[|net, x| conv(net, x, 34, (2, 2, 1, 1, 0, 0), 17), |net, x| conv(net, x, 34, (3, 1, 1, 1, 1, 0), 34)];
 
@@ -120,6 +130,11 @@ fn same_on_one_thread_and_several(chain: &[Next]) {
 #[test]
 fn first_layer_residual_and_head() {
     same_on_one_thread_and_several(FIRST_LAYER_RESIDUAL_AND_HEAD);
+}
+
+#[test]
+fn minimal_filtering_and_head() {
+    same_on_one_thread_and_several(MINIMAL_FILTERING_AND_HEAD);
 }
 
 #[test]
