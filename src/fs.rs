@@ -1,7 +1,7 @@
 //! The only user of `std::fs`: every error names its path, gzip is known by content, writes are atomic.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
@@ -11,12 +11,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{self, zeroed};
 
 mod folder;
+mod output;
+mod places;
 #[cfg(feature = "dicom")]
 mod prefix;
 
 #[cfg(feature = "dicom")]
 pub(crate) use folder::{Walk, write_folder};
 pub(crate) use folder::{check_folder_output, digest, replace, walk};
+pub(crate) use output::Output;
+pub(crate) use places::Places;
 #[cfg(feature = "dicom")]
 pub(crate) use prefix::Prefix;
 
@@ -134,6 +138,8 @@ pub(crate) fn inside(folder: &Path, relative: &Path) -> Result<PathBuf> {
 pub(crate) struct Content {
     /// The bytes, inflated.
     pub(crate) reader: Box<dyn Read + Send>,
+    /// The same bytes by their place, where the file is not compressed.
+    pub(crate) places: Option<Places>,
     /// True when the file is compressed.
     pub(crate) gzip: bool,
     /// Bytes of the file as stored.
@@ -144,10 +150,11 @@ pub(crate) struct Content {
 pub(crate) fn content(path: &Path) -> Result<Content> {
     let file = open(path)?;
     let stored = file.metadata().map_err(|e| unreadable(path, e))?.len();
+    let places = Places::of(&file);
     let mut buffered = BufReader::with_capacity(CHUNK, file);
     let gzip = buffered.fill_buf().map_err(|e| unreadable(path, e))?.starts_with(&[0x1f, 0x8b]);
     let reader: Box<dyn Read + Send> = if gzip { Box::new(Members::new(buffered)) } else { Box::new(buffered) };
-    Ok(Content { reader, gzip, stored })
+    Ok(Content { reader, places: places.filter(|_| !gzip), gzip, stored })
 }
 
 /// Gzip members read as one stream; zero bytes after a member are padding, anything else that is no member is an error
@@ -234,50 +241,6 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p.to_owned(),
         _ => PathBuf::from("."),
-    }
-}
-
-/// A file in the making: a temporary sibling that takes the wanted name in one step, or vanishes when dropped.
-#[derive(Debug)]
-pub(crate) struct Output {
-    path: PathBuf,
-    overwrite: Overwrite,
-    writer: BufWriter<tempfile::NamedTempFile>,
-}
-
-impl Output {
-    /// Starts a file that is to appear at `path`.
-    pub(crate) fn create(path: &Path, overwrite: Overwrite) -> Result<Self> {
-        check_output(path, overwrite)?;
-        let temporary =
-            tempfile::Builder::new().prefix(".unet-vol-").tempfile_in(parent(path)).map_err(|e| unwritable(path, e))?;
-        Ok(Self { path: path.to_owned(), overwrite, writer: BufWriter::with_capacity(CHUNK, temporary) })
-    }
-
-    /// Flushes, syncs and renames.
-    pub(crate) fn commit(self) -> Result<()> {
-        let Self { path, overwrite, writer } = self;
-        let temporary = writer.into_inner().map_err(|e| unwritable(&path, e.into_error()))?;
-        temporary.as_file().sync_all().map_err(|e| unwritable(&path, e))?;
-        set_default_permissions(temporary.as_file(), &path)?;
-        let result = match overwrite {
-            Overwrite::Refuse => temporary.persist_noclobber(&path),
-            Overwrite::Replace => temporary.persist(&path),
-        };
-        result.map(drop).map_err(|e| match e.error.kind() {
-            io::ErrorKind::AlreadyExists => occupied(&path),
-            _ => unwritable(&path, e.error),
-        })
-    }
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.writer.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
     }
 }
 

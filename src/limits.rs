@@ -1,4 +1,8 @@
-//! Limits that are asked before an allocation whose size a file or a caller controls.
+//! Limits that are asked before an allocation whose size a file or a caller controls, and [`Cancel`], which ends work.
+
+mod cancel;
+
+pub use cancel::Cancel;
 
 use crate::error::{Error, Result};
 

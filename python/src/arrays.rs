@@ -1,9 +1,12 @@
 //! NumPy arrays as the library's volumes and back.
 
+use std::borrow::Cow;
+
 use numpy::ndarray::{Array3, ArrayView3, ShapeBuilder};
 use numpy::{Element, IntoPyArray, PyArray2, PyArray3, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::prelude::*;
 use rayon::prelude::*;
+use unet_vol::geometry::AxisMap;
 use unet_vol::{Affine, Error, Grid, Result, Volume, limits};
 
 /// Side of the block in which a transposition walks, so that both arrays stay in cache.
@@ -37,6 +40,43 @@ pub(crate) fn from_affine<'py>(py: Python<'py>, affine: &Affine) -> Bound<'py, P
     numpy::ndarray::arr2(&[a, b, c, [0.0, 0.0, 0.0, 1.0]]).into_pyarray(py)
 }
 
+/// An array's voxels with i fastest: where they are, or a copy where they lie in another order.
+pub(crate) fn held<'a, T: Copy + Default + Send + Sync>(array: ArrayView3<'a, T>) -> Result<Cow<'a, [T]>> {
+    match array.reversed_axes().to_slice() {
+        Some(values) => Ok(Cow::Borrowed(values)),
+        None => copied(array, |value| value).map(Cow::Owned),
+    }
+}
+
+/// An array's voxels in the order of memory, with the reordering that leads to it; a copy where there are gaps.
+pub(crate) fn in_memory_order<'a, T: Copy + Default + Send + Sync>(
+    array: ArrayView3<'a, T>,
+) -> Result<(AxisMap, Cow<'a, [T]>)> {
+    match array.to_slice_memory_order() {
+        Some(values) => Ok((memory_order(array.strides(), array.shape()), Cow::Borrowed(values))),
+        None => Ok((AxisMap::IDENTITY, Cow::Owned(copied(array, |value| value)?))),
+    }
+}
+
+/// The reordering of axes after which i is fastest and all axes run forwards.
+pub(crate) fn memory_order(strides: &[isize], shape: &[usize]) -> AxisMap {
+    let mut from = [0, 1, 2];
+    // Where an axis has one voxel its stride says nothing, and any place will do.
+    from.sort_by_key(|&axis| if shape[axis] == 1 { 0 } else { strides[axis].unsigned_abs() });
+    AxisMap { from, flip: from.map(|axis| shape[axis] > 1 && strides[axis] < 0) }
+}
+
+/// An array's voxels in this order of memory, or else, for the order of the array itself, with i fastest.
+pub(crate) fn ordered<'a, T: Copy + Default + Send + Sync>(
+    array: ArrayView3<'a, T>,
+    order: AxisMap,
+) -> Result<Cow<'a, [T]>> {
+    if order == AxisMap::IDENTITY {
+        return held(array);
+    }
+    array.to_slice_memory_order().map(Cow::Borrowed).ok_or_else(|| Error::internal("an array has gaps"))
+}
+
 /// A copy of an array as a volume, i fastest.
 pub(crate) fn volume<T: Copy + Default + Send + Sync>(array: ArrayView3<'_, T>, grid: Grid) -> Result<Volume<T>> {
     mapped(array, grid, |value| value)
@@ -48,6 +88,13 @@ pub(crate) fn mapped<T: Copy + Sync, U: Clone + Default + Send>(
     grid: Grid,
     change: impl Fn(T) -> U + Sync,
 ) -> Result<Volume<U>> {
+    Volume::new(grid, copied(array, change)?)
+}
+
+fn copied<T: Copy + Sync, U: Clone + Default + Send>(
+    array: ArrayView3<'_, T>,
+    change: impl Fn(T) -> U + Sync,
+) -> Result<Vec<U>> {
     let mut data: Vec<U> = limits::zeroed(array.len(), "a copy of the array")?;
     let (ni, nj, nk) = array.dim();
     match array.t().to_slice() {
@@ -65,7 +112,7 @@ pub(crate) fn mapped<T: Copy + Sync, U: Clone + Default + Send>(
             }
         }),
     }
-    Volume::new(grid, data)
+    Ok(data)
 }
 
 /// A volume's samples as an array indexed `[i, j, k]` in Fortran order, without a copy.

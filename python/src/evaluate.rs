@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use unet_vol::batch::{evaluate_files, evaluate_folders};
 use unet_vol::evaluate::{self, EvaluateOptions};
+use unet_vol::geometry::AxisMap;
+use unet_vol::limits::Cancel;
 use unet_vol::report::to_json;
-use unet_vol::volume::LabelTable;
-use unet_vol::{Affine, LabelMap};
+use unet_vol::volume::VolumeView;
+use unet_vol::{Affine, Grid, LabelMap};
 
-use crate::arrays::{AffineArray, VolumeArray, grid, volume};
+use crate::arrays::{AffineArray, VolumeArray, grid, ordered, volume};
 use crate::errors::OrRaise;
 use crate::files::{Warnings, from_json, table_of, warnings};
-use crate::labels::Ids;
-use crate::work::run;
+use crate::labels::{Ids, each_type};
+use crate::work::{run, stage};
 
 /// Scores of one structure; a dict in Python.
 #[derive(IntoPyObject)]
@@ -41,17 +43,21 @@ pub(crate) fn score<'py>(
         Some(options) => from_json::<EvaluateOptions>(options).or_raise(py)?,
         None => EvaluateOptions::default().with_distances(false),
     };
-    let options = options.with_labels(vec![label.unwrap_or(1)]);
     let (prediction, reference) = (prediction.view(), reference.view());
-    let scores = run(py, || {
-        let affine = Affine::from_spacing(spacing, [0.0; 3])?;
-        let map = |view: crate::labels::IdView<'_>| {
-            let ids = view.ids(view.grid(affine)?, |id| if label.is_some() { id } else { u16::from(id != 0) })?;
-            Ok::<_, unet_vol::Error>(LabelMap::new(ids, LabelTable::default()))
-        };
-        evaluate::evaluate(&map(prediction)?, &map(reference)?, &options)
-    })?;
-    let scores = scores.labels.first().map(|row| row.scores).unwrap_or_default();
+    let voxels = if options.distances { prediction.voxels() } else { 0 };
+    let work = |cancel: &Cancel| {
+        let grid = Grid::new(prediction.shape(), Affine::from_spacing(spacing, [0.0; 3])?)?;
+        // Which axis comes first in memory says nothing about a score.
+        let order = prediction.order().filter(|order| reference.order() == Some(*order)).unwrap_or(AxisMap::IDENTITY);
+        let other = Grid::new(reference.shape(), *grid.affine())?.mapped(order);
+        let grid = grid.mapped(order);
+        each_type!(prediction, |prediction| each_type!(reference, |reference| {
+            let (p, r) = (ordered(prediction, order)?, ordered(reference, order)?);
+            let (p, r) = (VolumeView::new(grid, &p)?, VolumeView::new(other, &r)?);
+            evaluate::score(p, r, label, &options, cancel)
+        }))
+    };
+    let scores = stage(py, voxels, work)?;
     Ok(Scores {
         dice: scores.dice,
         jaccard: scores.jaccard,
@@ -74,9 +80,9 @@ pub(crate) fn evaluate_arrays(
     let grids = [grid(&prediction.0, &prediction.1).or_raise(py)?, grid(&reference.0, &reference.1).or_raise(py)?];
     let views = [prediction.0.as_array(), reference.0.as_array()];
     let tables = [&prediction.2, &reference.2];
-    run(py, || {
+    stage(py, views[0].len(), |cancel| {
         let map = |n: usize| Ok::<_, unet_vol::Error>(LabelMap::new(volume(views[n], grids[n])?, table_of(tables[n])?));
-        to_json(&evaluate::evaluate(&map(0)?, &map(1)?, &options)?)
+        to_json(&evaluate::evaluate_until(&map(0)?, &map(1)?, &options, cancel)?)
     })
 }
 

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use unet_vol::batch;
 use unet_vol::formats::{self, DataType, OnGap, ReadOptions, WriteOptions};
 use unet_vol::report::to_json;
-use unet_vol::volume::LabelTable;
+use unet_vol::volume::{LabelTable, VolumeView};
 use unet_vol::{Error, LabelMap, Overwrite, Result, Warning};
 
-use crate::arrays::{AffineArray, VolumeArray, from_affine, from_volume, grid, volume};
+use crate::arrays::{AffineArray, VolumeArray, from_affine, from_volume, grid, held, volume};
 use crate::errors::OrRaise;
 use crate::source::Source;
 use crate::work::run;
@@ -120,7 +120,7 @@ pub(crate) fn write_volume(
         ($array:expr) => {{
             let grid = grid(&$array, &affine).or_raise(py)?;
             let (view, source) = ($array.as_array(), Source::of(source, grid));
-            run(py, || formats::write_volume(&path, &volume(view, grid)?, &source, &options))
+            run(py, || formats::write_volume(&path, VolumeView::new(grid, &held(view)?)?, &source, &options))
         }};
     }
     match array {

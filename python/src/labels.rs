@@ -3,15 +3,16 @@
 use numpy::ndarray::ArrayView3;
 use numpy::{IntoPyArray, PyArray1, PyArray3};
 use pyo3::prelude::*;
-use unet_vol::labels::{self, Components, Connectivity, InstanceOptions, InstanceOrder, LabelId, Step};
+use unet_vol::geometry::AxisMap;
+use unet_vol::labels::{self, Components, Connectivity, InstanceOptions, InstanceOrder, Step};
 use unet_vol::report::to_json;
-use unet_vol::volume::LabelTable;
+use unet_vol::volume::{LabelTable, VolumeView};
 use unet_vol::{Affine, Grid, LabelMap, Result, Volume};
 
-use crate::arrays::{AffineArray, VolumeArray, from_volume, grid, mapped, volume};
+use crate::arrays::{AffineArray, VolumeArray, from_volume, held, mapped, memory_order, to_affine};
 use crate::errors::OrRaise;
 use crate::files::from_json;
-use crate::work::run;
+use crate::work::stage;
 
 /// Label ids in one of two types; booleans come as bytes.
 #[derive(FromPyObject)]
@@ -27,6 +28,17 @@ pub(crate) enum IdView<'a> {
     Short(ArrayView3<'a, u16>),
 }
 
+/// Runs the same code on ids of either type.
+macro_rules! each_type {
+    ($view:expr, |$array:ident| $work:expr) => {
+        match $view {
+            $crate::labels::IdView::Byte($array) => $work,
+            $crate::labels::IdView::Short($array) => $work,
+        }
+    };
+}
+pub(crate) use each_type;
+
 impl Ids<'_> {
     pub(crate) fn view(&self) -> IdView<'_> {
         match self {
@@ -37,12 +49,21 @@ impl Ids<'_> {
 }
 
 impl IdView<'_> {
-    fn shape(&self) -> [usize; 3] {
+    /// How the voxels lie in memory; `None` where there are gaps.
+    pub(crate) fn order(&self) -> Option<AxisMap> {
+        each_type!(self, |view| view.to_slice_memory_order().map(|_| memory_order(view.strides(), view.shape())))
+    }
+
+    pub(crate) fn shape(&self) -> [usize; 3] {
         let (ni, nj, nk) = match self {
             Self::Byte(view) => view.dim(),
             Self::Short(view) => view.dim(),
         };
         [ni, nj, nk]
+    }
+
+    pub(crate) fn voxels(&self) -> usize {
+        self.shape().iter().product()
     }
 
     /// A grid of this shape.
@@ -59,10 +80,6 @@ impl IdView<'_> {
     }
 }
 
-fn unit(view: &IdView<'_>) -> Result<Grid> {
-    view.grid(Affine::identity())
-}
-
 /// What was found: component numbers, voxels of each, id of each.
 type Found<'py> = (Bound<'py, PyArray3<u32>>, Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u16>>);
 
@@ -74,18 +91,16 @@ pub(crate) fn connected_components<'py>(
     connectivity: u8,
     together: bool,
 ) -> PyResult<Found<'py>> {
-    fn find<T: LabelId>(ids: &Volume<T>, connectivity: u8, together: bool) -> Result<Components> {
-        let class = move |id: u16| if together { u16::from(id != 0) } else { id };
-        Components::by_class(ids, neighbors(connectivity)?, class)
-    }
     let view = array.view();
-    let (painted, voxels, ids) = run(py, || {
-        let grid = unit(&view)?;
-        let components = match view {
-            IdView::Byte(view) => find(&volume(view, grid)?, connectivity, together),
-            IdView::Short(view) => find(&volume(view, grid)?, connectivity, together),
-        }?;
-        Ok((components.paint::<u32>()?, components.voxels(), components.labels()))
+    let (painted, voxels, ids) = stage(py, view.voxels(), |cancel| {
+        let neighbors = neighbors(connectivity)?;
+        let class = |id: u16| if together { u16::from(id != 0) } else { id };
+        let components = each_type!(view, |array| {
+            let ids = held(array)?;
+            let ids = VolumeView::new(view.grid(Affine::identity())?, &ids)?;
+            Components::by_class_until(ids, neighbors, class, cancel)?
+        });
+        Ok((components.paint_until::<u32>(cancel)?, components.voxels(), components.labels()))
     })?;
     Ok((from_volume(py, painted)?, voxels.into_pyarray(py), ids.into_pyarray(py)))
 }
@@ -103,11 +118,11 @@ pub(crate) fn postprocess<'py>(
     steps: &str,
 ) -> PyResult<(Bound<'py, PyArray3<u16>>, String)> {
     let steps: Vec<Step> = from_json(steps).or_raise(py)?;
-    let affine = crate::arrays::to_affine(&affine).or_raise(py)?;
+    let affine = to_affine(&affine).or_raise(py)?;
     let view = array.view();
-    let (map, report) = run(py, || {
+    let (map, report) = stage(py, view.voxels(), |cancel| {
         let mut map = LabelMap::new(view.ids(view.grid(affine)?, |id| id)?, LabelTable::default());
-        let report = labels::postprocess(&mut map, &steps)?;
+        let report = labels::postprocess_until(&mut map, &steps, cancel)?;
         Ok((map, report))
     })?;
     Ok((from_volume(py, map.ids)?, to_json(&report).or_raise(py)?))
@@ -117,17 +132,20 @@ pub(crate) fn postprocess<'py>(
 #[pyfunction]
 pub(crate) fn instances<'py>(
     py: Python<'py>,
-    array: VolumeArray<'py, u16>,
+    array: Ids<'py>,
     affine: AffineArray<'py>,
     connectivity: u8,
     by_size: bool,
 ) -> PyResult<(Bound<'py, PyArray3<u32>>, String)> {
-    let grid = grid(&array, &affine).or_raise(py)?;
-    let view = array.as_array();
-    let (painted, table) = run(py, || {
+    let affine = to_affine(&affine).or_raise(py)?;
+    let view = array.view();
+    let (painted, table) = stage(py, view.voxels(), |cancel| {
         let order = if by_size { InstanceOrder::Size } else { InstanceOrder::FirstVoxel };
         let options = InstanceOptions::default().with_connectivity(neighbors(connectivity)?).with_order(order);
-        let found = labels::instances(&LabelMap::new(volume(view, grid)?, LabelTable::default()), &options)?;
+        let found = each_type!(view, |array| {
+            let ids = held(array)?;
+            labels::instances_until(VolumeView::new(view.grid(affine)?, &ids)?, &options, cancel)?
+        });
         Ok((found.paint::<u32>()?, to_json(&found.objects())?))
     })?;
     Ok((from_volume(py, painted)?, table))

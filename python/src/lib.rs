@@ -1,6 +1,11 @@
 //! The extension module `unet_vol._native`: one file per subject, each a thin layer over the library.
 //!
 //! Arrays come in as any strides of one sample type and go out as Fortran-ordered arrays that own the library's memory.
+//!
+//! What comes in is borrowed while the GIL is released. rust-numpy marks the array as read from (`PyReadonlyArray`), which
+//! keeps other extensions that use it from writing, and the reference keeps the memory alive. Python code in another thread
+//! that writes to the array meanwhile is not kept from it: as with NumPy's own functions, SciPy's and ITK's, the result of
+//! that call is then of no use. Indices are checked, whatever the values are.
 //! What a user sees, with types and documentation, is in `python/unet_vol/`.
 
 mod arrays;
@@ -10,6 +15,7 @@ mod errors;
 mod evaluate;
 mod files;
 mod labels;
+mod memory;
 mod pipeline;
 mod predictor;
 mod program;
@@ -18,6 +24,9 @@ mod source;
 mod stages;
 mod tiles;
 mod work;
+
+#[global_allocator]
+static MEMORY: memory::HugePages = memory::HugePages;
 
 /// Functions and classes behind `unet_vol`; not part of its interface.
 #[pyo3::pymodule]

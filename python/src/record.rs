@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use unet_vol::batch::{OutputPaths, Segmentation};
 use unet_vol::formats::dicom::SegmentationType;
+use unet_vol::model::ModelSpec;
 use unet_vol::pipeline::{self, Pipeline};
 use unet_vol::report::{self, PreviewOptions, to_json};
 use unet_vol::{Affine, Error, Grid, LabelMap, Result, Volume};
@@ -59,9 +60,14 @@ impl<'py> Segmented<'py> {
             manifest: to_json(&manifest).or_raise(py)?,
             warnings: warnings(notes),
             probabilities,
-            record: Record { grid, segmentation: Mutex::new(segmentation) },
+            record: Record { grid, brain: brain(spec), segmentation: Mutex::new(segmentation) },
         })
     }
+}
+
+/// The ids that the model calls brain; `None` where it names none.
+fn brain(spec: &ModelSpec) -> Option<Vec<u16>> {
+    spec.volumes.iter().find(|sum| sum.name == "brain").map(|sum| sum.ids.clone())
 }
 
 /// A volume of one voxel.
@@ -113,11 +119,33 @@ impl Outputs {
 #[derive(Debug)]
 pub(crate) struct Record {
     grid: Grid,
+    brain: Option<Vec<u16>>,
     segmentation: Mutex<Segmentation>,
+}
+
+/// What stands beside the labels of a run, for when the run itself is gone; a dict in Python.
+#[derive(IntoPyObject)]
+pub(crate) struct Texts {
+    csv: String,
+    json: String,
+    colors: String,
+    brain: Option<Vec<u16>>,
 }
 
 #[pymethods]
 impl Record {
+    /// Statistics and color table as the command writes them, and the ids of the brain.
+    fn texts(&self, py: Python<'_>) -> PyResult<Texts> {
+        run_locked(py, &self.segmentation, |segmentation| {
+            Ok(Texts {
+                csv: report::csv(&segmentation.statistics),
+                json: to_json(&segmentation.statistics)?,
+                colors: report::color_table(&segmentation.outcome.labels.table),
+                brain: self.brain.clone(),
+            })
+        })
+    }
+
     /// Writes outputs as the command does; the manifest as JSON.
     #[pyo3(signature = (labels, image, outputs))]
     fn write(

@@ -3,13 +3,14 @@
 use pyo3::prelude::*;
 use unet_vol::geometry::GridRule;
 use unet_vol::intensity::Normalization;
-use unet_vol::resample::{Outside, ResampleOptions};
+use unet_vol::resample::{Outside, ResampleOptions, resample_until};
+use unet_vol::volume::VolumeView;
 use unet_vol::{Grid, Orientation, Result};
 
-use crate::arrays::{AffineArray, Pair, VolumeArray, grid, pair, to_affine, volume};
+use crate::arrays::{AffineArray, Pair, VolumeArray, grid, in_memory_order, pair, to_affine, volume};
 use crate::errors::OrRaise;
 use crate::files::{Warnings, from_json, warnings};
-use crate::work::run;
+use crate::work::{run, stage};
 
 /// The sides that the axes of an affine grow towards, such as `RAS`.
 #[pyfunction]
@@ -41,7 +42,12 @@ fn reoriented<'py, T: numpy::Element + Copy + Default>(
 ) -> PyResult<Pair<'py, T>> {
     let grid = grid(array, affine).or_raise(py)?;
     let view = array.as_array();
-    pair(py, run(py, || Ok(volume(view, grid)?.reoriented(orientation)))?)
+    let reoriented = stage(py, view.len(), |_| {
+        let (order, voxels) = in_memory_order(view)?;
+        let source = VolumeView::new(grid.mapped(order), &voxels)?;
+        source.mapped(source.grid().orientation().to(orientation))
+    })?;
+    pair(py, reoriented)
 }
 
 /// Where a resampled volume is to lie; a dict in Python.
@@ -80,7 +86,11 @@ pub(crate) fn resample<'py>(
     let target = target.grid(&grid).or_raise(py)?;
     let options: ResampleOptions = from_json(options).or_raise(py)?;
     let view = array.as_array();
-    pair(py, run(py, || unet_vol::resample::resample(&volume(view, grid)?, &target, &options))?)
+    let resampled = stage(py, view.len().max(target.voxels()), |cancel| {
+        let (order, voxels) = in_memory_order(view)?;
+        resample_until(VolumeView::new(grid.mapped(order), &voxels)?, &target, &options, cancel)
+    })?;
+    pair(py, resampled)
 }
 
 /// Label ids on another grid: those of the nearest voxels.
@@ -94,7 +104,11 @@ pub(crate) fn resample_labels<'py>(
     let grid = grid(&array, &affine).or_raise(py)?;
     let target = target.grid(&grid).or_raise(py)?;
     let view = array.as_array();
-    pair(py, run(py, || unet_vol::resample::resample_labels(&volume(view, grid)?, &target, Outside::Background))?)
+    let resampled = run(py, || {
+        let (order, voxels) = in_memory_order(view)?;
+        unet_vol::resample::resample_labels(VolumeView::new(grid.mapped(order), &voxels)?, &target, Outside::Background)
+    })?;
+    pair(py, resampled)
 }
 
 /// Intensities after the steps of `normalization`, which is JSON.

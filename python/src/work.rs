@@ -41,6 +41,19 @@ pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Se
     py.detach(|| pool()?.install(work)).or_raise(py)
 }
 
+/// Voxels up to which a stage is over before anyone can press a key.
+const SHORT: usize = 1 << 20;
+
+/// Runs a stage on `voxels` voxels without the GIL; it stops within a plane when Python has a signal to handle.
+pub(crate) fn stage<T: Send>(
+    py: Python<'_>,
+    voxels: usize,
+    work: impl FnOnce(&Cancel) -> Result<T> + Send,
+) -> PyResult<T> {
+    let cancel = Cancel::new();
+    if voxels <= SHORT { run(py, || work(&cancel)) } else { run_watched(py, &cancel, || work(&cancel)) }
+}
+
 /// Runs short work on what a lock guards. The lock is taken before the pool is entered: a thread of the pool that waits
 /// for its own work may begin another piece, which would wait for the lock for ever.
 pub(crate) fn run_locked<T: Send, G: Send>(

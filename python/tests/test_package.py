@@ -50,6 +50,12 @@ def test_the_ten_lines_of_the_readme_run(
     assert names["hippocampus"].any()  # type: ignore[attr-defined]
 
 
+def test_the_notices_name_every_crate() -> None:
+    if shutil.which("cargo") is None:
+        pytest.skip("cargo is not installed")
+    run(sys.executable, PYTHON / "notices.py", "--check")
+
+
 def test_the_program_is_the_same() -> None:
     assert "segment" in run(sys.executable, "-m", "unet_vol", "--help")
     assert run(sys.executable, "-m", "unet_vol", "--version").split()[1] == unet_vol.__version__
@@ -69,6 +75,8 @@ def test_a_wheel_installs_into_an_empty_environment(tmp_path: Path, head: Path) 
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if "training" in name or "tests" in name], names
     assert "unet_vol/py.typed" in names and "unet_vol/_native.pyi" in names
+    for notice in ("LICENSE-MIT", "LICENSE-APACHE", "LICENSE-hippocampus-weights.md", "THIRD-PARTY-NOTICES"):
+        assert [name for name in names if name.endswith(f".dist-info/licenses/{notice}")], names
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)

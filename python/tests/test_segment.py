@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import unet_vol
+from conftest import shared
 
 SPEC = {"schema": 1, "name": "threshold", "labels": [{"class": 1, "id": 7, "name": "bright"}]}
 
@@ -78,8 +79,18 @@ def test_pickle_and_other_labels(segmentation: unet_vol.Segmentation, tmp_path: 
     np.testing.assert_array_equal(back.labels, segmentation.labels)
     assert back.statistics == segmentation.statistics and back.table == segmentation.table
     assert back.save(tmp_path / "a.nii.gz")["largest_error_mm"] < 1e-3
-    with pytest.raises(unet_vol.UsageError):
-        back.save(tmp_path / "b.nii.gz", statistics=tmp_path / "b.csv")
+    files = {"statistics": "csv", "color_table": "txt", "brain_mask": "nii.gz"}
+    segmentation.save(tmp_path / "run.nii.gz", **{n: tmp_path / f"run-{n}.{end}" for n, end in files.items()})
+    back.save(**{n: tmp_path / f"back-{n}.{end}" for n, end in files.items()}, manifest=tmp_path / "m.json")
+    for name, end in files.items():
+        run, again = (tmp_path / f"{which}-{name}.{end}" for which in ("run", "back"))
+        assert run.read_bytes() == again.read_bytes(), name
+    assert json.loads((tmp_path / "m.json").read_text())["labels"] == segmentation.manifest["labels"]
+    with pytest.raises(FileExistsError):
+        back.save(tmp_path / "new.nii.gz", statistics=tmp_path / "run-statistics.csv")
+    assert not (tmp_path / "new.nii.gz").exists()
+    with pytest.raises(unet_vol.UsageError, match="preview"):
+        back.save(tmp_path / "b.nii.gz", preview=tmp_path / "b.png")
     assert "<img" in segmentation._repr_html_() and "<img" not in back._repr_html_()
     other = segmentation.with_labels(segmentation.mask(17))
     other.save(tmp_path / "c.nii.gz")
@@ -202,6 +213,56 @@ def test_a_forked_child_works_with_threads_of_its_own() -> None:
     stage, refused, fresh = queue.get(timeout=60)
     child.join(20)
     assert stage == (4, 4, 4) and "fork" in refused and fresh == 7
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    "call",
+    [
+        "resample((f, e), shape=(600, 600, 600), method='cubic')",
+        "resample((f, turned), like=(np.broadcast_to(f[:1, :1, :1], (450, 450, 450)), e), method='cubic')",
+        "connected_components(noise)",
+        "instances(noise)",
+        "fill_holes(noise)",
+        "surface_dice(noise, noise[::-1], surface='sub-voxel')",
+        "evaluate((noise, e), (noise[::-1], e))",
+    ],
+)
+def test_ctrl_c_stops_a_stage_midway(call: str, tmp_path: Path) -> None:
+    script = f"""
+import os, signal, threading, time, numpy as np, unet_vol
+f = np.asfortranarray(np.random.default_rng(0).normal(size=(300, 300, 300)).astype(np.float32))
+noise = np.asfortranarray(np.tile(f > 0.5, (2, 1, 1)).astype(np.uint8))
+e = np.eye(4)
+turned = np.array([[0.3, -0.1, 0, 0], [0.1, 0.3, 0.05, 0], [0, -0.05, 0.3, 0], [0, 0, 0, 1.0]])
+sent = []
+def send():
+    sent.append(time.process_time())
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Timer(0.1, send).start()
+try:
+    unet_vol.{call}
+    print("finished")
+except KeyboardInterrupt:
+    print("stopped", time.process_time() - sent[0])
+print(unet_vol.dice(noise[:8], noise[:8]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("stopped"), done.stdout + done.stderr
+    # Seconds of the processor, of which others may have most; whole, each call takes several.
+    assert float(first.split()[1]) < 1.0 and second == "1.0"
+
+
+def test_the_hippocampus_model_marks_both_parts_of_one() -> None:
+    pipeline = unet_vol.Pipeline.hippocampus(engine="embedded")
+    assert [label.name for label in pipeline.table] == ["anterior hippocampus", "posterior hippocampus"]
+    folder = shared() / "hippocampus"
+    for image in sorted((folder / "images").glob("*.nii.gz"))[:3]:
+        found = pipeline(image)
+        truth = unet_vol.read_labels(folder / "labels" / image.name)
+        assert found.labels.shape == truth.shape
+        assert unet_vol.dice(found.labels, truth) > 0.8
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, head: Path) -> None:

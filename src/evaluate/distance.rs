@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::limits;
+use crate::limits::{self, Cancel};
 
 /// Axes that miss being perpendicular by more than this have no distances: the transform works axis by axis.
 pub(super) const MAX_SHEAR_DEGREES: f64 = 0.01;
@@ -30,11 +30,12 @@ impl DistanceField {
     /// Of the voxels that `marked` (i fastest, `shape`) holds, with `spacing` in mm along i, j, k.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
-    pub(super) fn new(marked: &[bool], shape: [usize; 3], spacing: [f64; 3]) -> Result<Self> {
+    /// [`crate::ErrorKind::Limit`] when the memory cannot be had; [`crate::ErrorKind::Interrupted`] after `cancel`.
+    pub(super) fn new(marked: &[bool], shape: [usize; 3], spacing: [f64; 3], cancel: &Cancel) -> Result<Self> {
         let [ni, nj, nk] = shape;
         let mut squared = limits::zeroed(marked.len(), "a map of distances")?;
-        squared.par_chunks_mut(ni * nk).enumerate().for_each_init(
+        let planes = squared.par_chunks_mut(ni * nk).enumerate().filter(|_| !cancel.is_cancelled());
+        planes.for_each_init(
             || Envelope::new(nk, spacing[2]),
             |envelope, (j, plane)| {
                 for (k, row) in plane.chunks_exact_mut(ni).enumerate() {
@@ -48,6 +49,7 @@ impl DistanceField {
                 }
             },
         );
+        cancel.check()?;
         Ok(Self { shape, spacing, squared })
     }
 
@@ -209,7 +211,7 @@ mod tests {
                 state ^= state << 17;
                 state % rarity == 0
             }).collect();
-            let field = DistanceField::new(&marked, shape, spacing).unwrap();
+            let field = DistanceField::new(&marked, shape, spacing, &Cancel::new()).unwrap();
             let places = (0..marked.len()).map(|n| [n % shape[0], n / shape[0] % shape[1], n / shape[0] / shape[1]]);
             for (place, wanted) in places.zip(naive(&marked, shape, spacing)) {
                 let mm = field.distance(place);

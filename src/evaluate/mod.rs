@@ -6,19 +6,18 @@
 mod cells;
 mod distance;
 mod overlap;
+mod structure;
 mod surface;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::geometry::Grid;
+use crate::limits::Cancel;
 use crate::volume::LabelMap;
-use distance::MAX_SHEAR_DEGREES;
-use overlap::{Overlap, Overlaps};
-use surface::{Mask, SurfaceDistances};
-
-/// Distances within this part of the tolerance above it count as within it, so that a spacing that was rounded to `f32`
-/// in a header does not decide.
-const ROUNDING: f64 = 1e-6;
+use overlap::Overlaps;
+use structure::Pair;
+pub use structure::score;
 
 /// Which 95th percentile of surface distances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -202,96 +201,51 @@ pub struct Report {
 /// [`crate::ErrorKind::Usage`] when the grids do not match or the tolerance is not a number of at least 0;
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
 pub fn evaluate(prediction: &LabelMap, reference: &LabelMap, options: &EvaluateOptions) -> Result<Report> {
-    if let Some(difference) = prediction.grid().difference(reference.grid()) {
+    evaluate_until(prediction, reference, options, &Cancel::new())
+}
+
+/// As [`evaluate`], stopped by `cancel` within a plane.
+///
+/// # Errors
+/// As [`evaluate`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+pub fn evaluate_until(
+    prediction: &LabelMap,
+    reference: &LabelMap,
+    options: &EvaluateOptions,
+    cancel: &Cancel,
+) -> Result<Report> {
+    check(prediction.grid(), reference.grid(), options)?;
+    let overlaps = Overlaps::new(prediction, reference, cancel)?;
+    let mut ids: Vec<u16> = options.labels.clone().unwrap_or_else(|| overlaps.ids().collect());
+    ids.sort_unstable();
+    ids.dedup();
+    let label = |id: u16| {
+        let overlap = overlaps.get(id);
+        let pair = Pair { prediction: (&prediction.ids).into(), reference: (&reference.ids).into(), label: Some(id) };
+        let (scores, reason) = pair.scores(&overlap, options, cancel)?;
+        let named = if prediction.table.get(id).is_some() { prediction } else { reference };
+        Ok(LabelReport {
+            id,
+            name: named.table.name(id),
+            prediction_voxels: overlap.prediction,
+            reference_voxels: overlap.reference,
+            scores,
+            reason,
+        })
+    };
+    let labels = ids.into_iter().map(label).collect::<Result<Vec<_>>>()?;
+    let mean = Scores::mean(labels.iter().map(|label| &label.scores)).unwrap_or_default();
+    Ok(Report { mean, labels, options: options.clone() })
+}
+
+/// Refuses grids that differ and tolerances that are none.
+fn check(prediction: &Grid, reference: &Grid, options: &EvaluateOptions) -> Result<()> {
+    if let Some(difference) = prediction.difference(reference) {
         return Err(Error::usage(format!("the prediction and the reference lie on different grids: {difference}"))
             .hint("bring one of them onto the other's grid first; nothing is resampled here"));
     }
     if !(options.tolerance_mm >= 0.0 && options.tolerance_mm.is_finite()) {
         return Err(Error::usage(format!("a tolerance of {} mm is no distance", options.tolerance_mm)));
     }
-    let overlaps = Overlaps::new(prediction, reference)?;
-    let mut ids: Vec<u16> = options.labels.clone().unwrap_or_else(|| overlaps.ids().collect());
-    ids.sort_unstable();
-    ids.dedup();
-    let labels = ids
-        .into_iter()
-        .map(|id| score(prediction, reference, id, &overlaps.get(id), options))
-        .collect::<Result<Vec<_>>>()?;
-    let mean = Scores::mean(labels.iter().map(|label| &label.scores)).unwrap_or_default();
-    Ok(Report { mean, labels, options: options.clone() })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]
-fn score(
-    prediction: &LabelMap,
-    reference: &LabelMap,
-    id: u16,
-    overlap: &Overlap,
-    options: &EvaluateOptions,
-) -> Result<LabelReport> {
-    let [p, r, shared] = [overlap.prediction, overlap.reference, overlap.shared].map(|voxels| voxels as f64);
-    let mut scores = Scores {
-        volume_difference_ml: Some((p - r) * reference.grid().voxel_mm3() / 1000.0),
-        volume_difference_percent: (r > 0.0).then(|| 100.0 * (p - r) / r),
-        ..Scores::default()
-    };
-    if p + r > 0.0 {
-        scores.dice = Some(2.0 * shared / (p + r));
-        scores.jaccard = Some(shared / (p + r - shared));
-    }
-    let sheared = reference.grid().affine().shear_degrees() > MAX_SHEAR_DEGREES;
-    let reason = match (p > 0.0, r > 0.0) {
-        (false, false) => Some("neither the prediction nor the reference has a voxel of this label"),
-        (false, true) => Some("the prediction has no voxel of this label"),
-        (true, false) => Some("the reference has no voxel of this label"),
-        (true, true) if !options.distances => Some("distances were not asked for"),
-        (true, true) if sheared => Some("the axes are sheared, and distances need perpendicular ones"),
-        (true, true) => None,
-    };
-    if options.distances && (p > 0.0) != (r > 0.0) {
-        scores.surface_dice = Some(0.0);
-    }
-    if reason.is_none() {
-        measure(&mut scores, prediction, reference, id, overlap, options)?;
-    }
-    let named = if prediction.table.get(id).is_some() { prediction } else { reference };
-    Ok(LabelReport {
-        id,
-        name: named.table.name(id),
-        prediction_voxels: overlap.prediction,
-        reference_voxels: overlap.reference,
-        scores,
-        reason,
-    })
-}
-
-/// Fills in what is measured between surfaces.
-fn measure(
-    scores: &mut Scores,
-    prediction: &LabelMap,
-    reference: &LabelMap,
-    id: u16,
-    overlap: &Overlap,
-    options: &EvaluateOptions,
-) -> Result<()> {
-    let spacing = reference.grid().spacing();
-    let mask = |map: &LabelMap| Mask::new(&map.ids, id, overlap.region);
-    let (p, r) = (mask(prediction)?, mask(reference)?);
-    let voxels = SurfaceDistances::between(p.voxel_surface()?, r.voxel_surface()?, spacing)?;
-    scores.hd_mm = Some(voxels.largest());
-    scores.hd95_mm = Some(match options.hd95 {
-        Hd95::MaxDirected => voxels.percentile_max_directed(95.0),
-        Hd95::Pooled => voxels.percentile_pooled(95.0),
-    });
-    scores.mean_surface_distance_mm = Some(voxels.mean());
-    let tolerance = options.tolerance_mm * (1.0 + ROUNDING);
-    scores.surface_dice = Some(match options.surface {
-        SurfaceElement::Voxel => voxels.part_within(tolerance),
-        SurfaceElement::SubVoxel => {
-            let areas = cells::areas(spacing);
-            SurfaceDistances::between(p.corner_surface(&areas)?, r.corner_surface(&areas)?, spacing)?
-                .part_within(tolerance)
-        }
-    });
     Ok(())
 }

@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use super::distance::DistanceField;
 use crate::error::Result;
 use crate::geometry::Region;
-use crate::limits;
-use crate::volume::Volume;
+use crate::limits::{self, Cancel};
+use crate::volume::VolumeView;
 
 /// Elements of the surface of a mask on a lattice: voxels, or corners between voxels.
 pub(super) struct Surface {
@@ -23,14 +23,14 @@ pub(super) struct Mask {
 }
 
 impl Mask {
-    /// Of label `id` in `region`, which holds all its voxels.
-    pub(super) fn new(ids: &Volume<u16>, id: u16, region: Region) -> Result<Self> {
+    /// Of the voxels that `holds` says, in `region`, which contains them all.
+    pub(super) fn new<T: Copy>(ids: VolumeView<'_, T>, holds: impl Fn(T) -> bool, region: Region) -> Result<Self> {
         let [ni, nj, _] = ids.grid().shape();
         let mut inside = limits::reserved(region.len(), "a mask")?;
         for k in region.start[2]..region.end[2] {
             for j in region.start[1]..region.end[1] {
                 let row = &ids.data()[(k * nj + j) * ni..][region.start[0]..region.end[0]];
-                inside.extend(row.iter().map(|&other| other == id));
+                inside.extend(row.iter().map(|&id| holds(id)));
             }
         }
         Ok(Self { shape: region.shape(), inside })
@@ -44,10 +44,11 @@ impl Mask {
 
     /// Voxels of the mask with a face neighbour that is not in it, or at the border of the volume: the mask without
     /// its erosion, as MedPy and MONAI have it.
-    pub(super) fn voxel_surface(&self) -> Result<Surface> {
+    pub(super) fn voxel_surface(&self, cancel: &Cancel) -> Result<Surface> {
         let [ni, nj, nk] = self.shape;
         let mut marked = limits::zeroed(self.inside.len(), "a surface")?;
         for k in 0..nk {
+            cancel.check()?;
             for j in 0..nj {
                 let row = (k * nj + j) * ni;
                 let inner = j > 0 && j + 1 < nj && k > 0 && k + 1 < nk;
@@ -68,12 +69,13 @@ impl Mask {
 
     /// Corners between voxels, of which some of the eight around are inside and some are not, each with the area of
     /// surface around it: `area[code]`, where bit n of the code is the voxel at (n & 1, n >> 1 & 1, n >> 2).
-    pub(super) fn corner_surface(&self, area: &[f64; 256]) -> Result<Surface> {
+    pub(super) fn corner_surface(&self, area: &[f64; 256], cancel: &Cancel) -> Result<Surface> {
         let shape = self.shape.map(|n| n + 1);
         let mut marked = limits::zeroed(shape.iter().product(), "a surface")?;
         let mut areas = Vec::new();
         let mut corners = marked.iter_mut();
         for k in 0..shape[2] {
+            cancel.check()?;
             for j in 0..shape[1] {
                 for (i, marked) in (0..shape[0]).zip(&mut corners) {
                     // Voxel index -1 wraps to one that is outside.
@@ -94,15 +96,17 @@ impl Mask {
 
 impl Surface {
     /// Distance in mm from each element, in scan order, to the nearest element of `other` on the same lattice.
-    pub(super) fn distances_to(&self, other: &Self, spacing: [f64; 3]) -> Result<Vec<f64>> {
-        let field = DistanceField::new(&other.marked, other.shape, spacing)?;
+    pub(super) fn distances_to(&self, other: &Self, spacing: [f64; 3], cancel: &Cancel) -> Result<Vec<f64>> {
+        let field = DistanceField::new(&other.marked, other.shape, spacing, cancel)?;
         let ni = self.shape[0];
         let plane = ni * self.shape[1];
         let of_plane = |(k, marked): (usize, &[bool])| -> Vec<f64> {
             let elements = marked.iter().enumerate().filter(|(_, marked)| **marked);
             elements.map(|(n, _)| field.distance([n % ni, n / ni, k])).collect()
         };
-        Ok(self.marked.par_chunks(plane).enumerate().map(of_plane).collect::<Vec<_>>().concat())
+        let planes = self.marked.par_chunks(plane).enumerate();
+        let distances = planes.map(|plane| cancel.check().map(|()| of_plane(plane))).collect::<Result<Vec<_>>>()?;
+        Ok(distances.concat())
     }
 }
 
@@ -114,8 +118,9 @@ pub(super) struct SurfaceDistances {
 
 impl SurfaceDistances {
     /// Between surfaces that both have an element.
-    pub(super) fn between(a: Surface, b: Surface, spacing: [f64; 3]) -> Result<Self> {
-        Ok(Self { directed: [a.distances_to(&b, spacing)?, b.distances_to(&a, spacing)?], areas: [a.areas, b.areas] })
+    pub(super) fn between(a: Surface, b: Surface, spacing: [f64; 3], cancel: &Cancel) -> Result<Self> {
+        let directed = [a.distances_to(&b, spacing, cancel)?, b.distances_to(&a, spacing, cancel)?];
+        Ok(Self { directed, areas: [a.areas, b.areas] })
     }
 
     /// The largest distance.

@@ -13,8 +13,8 @@ use super::forest::{Forest, range};
 use super::runs::{LabelId, Run};
 use crate::error::{Error, Result};
 use crate::geometry::{Grid, Region};
-use crate::limits;
-use crate::volume::Volume;
+use crate::limits::{self, Cancel};
+use crate::volume::{Volume, VolumeView};
 
 /// Which neighbours of a voxel are connected with it. In a file it is the number 6, 18 or 26.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ impl Components {
     ///
     /// # Errors
     /// [`crate::ErrorKind::Limit`] for 2^32 voxels or more, or when the memory cannot be had.
-    pub fn new<T: LabelId>(ids: &Volume<T>, connectivity: Connectivity) -> Result<Self> {
+    pub fn new<'a, T: LabelId + 'a>(ids: impl Into<VolumeView<'a, T>>, connectivity: Connectivity) -> Result<Self> {
         Self::by_class(ids, connectivity, |id| id)
     }
 
@@ -113,16 +113,29 @@ impl Components {
     ///
     /// # Errors
     /// As [`Components::new`].
-    pub fn by_class<T: LabelId>(
-        ids: &Volume<T>,
+    pub fn by_class<'a, T: LabelId + 'a>(
+        ids: impl Into<VolumeView<'a, T>>,
         connectivity: Connectivity,
         class: impl Fn(u16) -> u16 + Sync,
+    ) -> Result<Self> {
+        Self::by_class_until(ids.into(), connectivity, class, &Cancel::new())
+    }
+
+    /// As [`Components::by_class`], stopped by `cancel` within a plane.
+    ///
+    /// # Errors
+    /// As [`Components::new`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+    pub fn by_class_until<T: LabelId>(
+        ids: VolumeView<'_, T>,
+        connectivity: Connectivity,
+        class: impl Fn(u16) -> u16 + Sync,
+        cancel: &Cancel,
     ) -> Result<Self> {
         let grid = *ids.grid();
         if u32::try_from(grid.voxels()).is_err() {
             return Err(Error::limit(format!("components of {} voxels cannot be numbered in 32 bits", grid.voxels())));
         }
-        let forest = Forest::new(ids.data(), grid.shape(), connectivity, &class)?;
+        let forest = Forest::new(ids.data(), grid.shape(), connectivity, &class, cancel)?;
         let (numbers, count) = forest.numbers()?;
         let Forest { runs, rows, .. } = forest;
         Ok(Self { grid, runs, rows, numbers, count })
@@ -206,11 +219,22 @@ impl Components {
     where
         T: TryFrom<u32> + Copy + Default + Send + Sync,
     {
-        self.paint_as(1..=self.count)
+        self.paint_until(&Cancel::new())
+    }
+
+    /// As [`Components::paint`], stopped by `cancel` within a row.
+    ///
+    /// # Errors
+    /// As [`Components::paint`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+    pub fn paint_until<T>(&self, cancel: &Cancel) -> Result<Volume<T>>
+    where
+        T: TryFrom<u32> + Copy + Default + Send + Sync,
+    {
+        self.paint_as(1..=self.count, cancel)
     }
 
     /// As [`Components::paint`] with other numbers: the first of `numbers` is for component 1, and so on.
-    pub(super) fn paint_as<T>(&self, numbers: impl Iterator<Item = u32>) -> Result<Volume<T>>
+    pub(super) fn paint_as<T>(&self, numbers: impl Iterator<Item = u32>, cancel: &Cancel) -> Result<Volume<T>>
     where
         T: TryFrom<u32> + Copy + Default + Send + Sync,
     {
@@ -220,10 +244,11 @@ impl Components {
         }
         let mut painted = Volume::zeros(self.grid)?;
         self.edit_rows(&mut painted, |row, runs| {
-            for (run, number) in runs {
+            for (run, number) in runs.filter(|_| !cancel.is_cancelled()) {
                 row[run.range()].fill(values[number as usize - 1]);
             }
         });
+        cancel.check()?;
         Ok(painted)
     }
 

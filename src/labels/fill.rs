@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::components::{Components, Connectivity};
 use super::filters::Scope;
 use crate::error::Result;
+use crate::limits::Cancel;
 use crate::volume::Volume;
 
 /// Fills the holes of a label map in place and gives back how many holes and voxels were filled.
@@ -15,8 +16,8 @@ use crate::volume::Volume;
 ///
 /// # Errors
 /// [`crate::ErrorKind::Limit`] as [`Components::new`].
-pub(super) fn fill_holes(ids: &mut Volume<u16>, scope: &Scope) -> Result<(u64, u64)> {
-    let background = Components::by_class(ids, Connectivity::Six, |id| u16::from(id == 0))?;
+pub(super) fn fill_holes(ids: &mut Volume<u16>, scope: &Scope, cancel: &Cancel) -> Result<(u64, u64)> {
+    let background = Components::by_class_until((&*ids).into(), Connectivity::Six, |id| u16::from(id == 0), cancel)?;
     let filling = fillings(&background, ids, scope);
     let voxels = background.voxels();
     let filled = || filling.iter().zip(&voxels).filter(|(id, _)| **id != 0).map(|(_, &voxels)| voxels);
@@ -96,28 +97,28 @@ mod tests {
     #[test]
     fn a_hole_within_one_label_is_filled_with_it() {
         let mut volume = block(7, &[]);
-        assert_eq!(fill_holes(&mut volume, &Scope::Each).unwrap(), (1, 1));
+        assert_eq!(fill_holes(&mut volume, &Scope::Each, &Cancel::new()).unwrap(), (1, 1));
         assert_eq!(volume, Volume::new(*volume.grid(), vec![7; 75]).unwrap());
-        assert_eq!(fill_holes(&mut volume, &Scope::Each).unwrap(), (0, 0));
-        assert_eq!(fill_holes(&mut block(7, &[]), &Scope::EachOf(vec![6])).unwrap(), (0, 0));
+        assert_eq!(fill_holes(&mut volume, &Scope::Each, &Cancel::new()).unwrap(), (0, 0));
+        assert_eq!(fill_holes(&mut block(7, &[]), &Scope::EachOf(vec![6]), &Cancel::new()).unwrap(), (0, 0));
     }
 
     #[test]
     fn a_hole_between_labels_takes_the_commonest_neighbour() {
         let between = block(7, &[([1, 2, 1], 3), ([3, 2, 1], 3)]);
-        assert_eq!(fill_holes(&mut between.clone(), &Scope::Each).unwrap(), (0, 0));
-        assert_eq!(fill_holes(&mut between.clone(), &Scope::Together(vec![7])).unwrap(), (0, 0));
+        assert_eq!(fill_holes(&mut between.clone(), &Scope::Each, &Cancel::new()).unwrap(), (0, 0));
+        assert_eq!(fill_holes(&mut between.clone(), &Scope::Together(vec![7]), &Cancel::new()).unwrap(), (0, 0));
         let mut filled = between;
-        assert_eq!(fill_holes(&mut filled, &Scope::Foreground).unwrap(), (1, 1));
+        assert_eq!(fill_holes(&mut filled, &Scope::Foreground, &Cancel::new()).unwrap(), (1, 1));
         assert_eq!(filled.view()[[2, 2, 1]], 7);
         let mut tie = block(7, &[([1, 2, 1], 3), ([3, 2, 1], 3), ([2, 1, 1], 3)]);
-        fill_holes(&mut tie, &Scope::Together(vec![3, 7])).unwrap();
+        fill_holes(&mut tie, &Scope::Together(vec![3, 7]), &Cancel::new()).unwrap();
         assert_eq!(tie.view()[[2, 2, 1]], 3);
     }
 
     #[test]
     fn a_tunnel_to_the_border_is_no_hole_but_a_diagonal_gap_is() {
-        assert_eq!(fill_holes(&mut block(7, &[([2, 2, 0], 0)]), &Scope::Each).unwrap(), (0, 0));
-        assert_eq!(fill_holes(&mut block(7, &[([1, 1, 0], 0)]), &Scope::Each).unwrap(), (1, 1));
+        assert_eq!(fill_holes(&mut block(7, &[([2, 2, 0], 0)]), &Scope::Each, &Cancel::new()).unwrap(), (0, 0));
+        assert_eq!(fill_holes(&mut block(7, &[([1, 1, 0], 0)]), &Scope::Each, &Cancel::new()).unwrap(), (1, 1));
     }
 }

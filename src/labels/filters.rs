@@ -9,6 +9,7 @@ use super::components::{Components, Connectivity};
 use super::fill::fill_holes;
 use super::near::drop_far;
 use crate::error::{Error, Result};
+use crate::limits::Cancel;
 use crate::volume::{LabelMap, LabelTable, Volume};
 
 /// Volumes and lengths within this part of a threshold count as equal to it, so that a spacing that was rounded to
@@ -154,18 +155,30 @@ pub struct PostprocessReport {
 /// [`crate::ErrorKind::Model`] when a step names an id that the table does not have (an empty table has all), a size or
 /// distance that is not a positive number, or a scope it cannot use; [`crate::ErrorKind::Limit`] as [`Components::new`].
 pub fn postprocess(map: &mut LabelMap, steps: &[Step]) -> Result<PostprocessReport> {
+    postprocess_until(map, steps, &Cancel::new())
+}
+
+/// As [`postprocess`], stopped by `cancel` between two steps or within the components of one; voxels are then as the
+/// steps before left them.
+///
+/// # Errors
+/// As [`postprocess`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+pub fn postprocess_until(map: &mut LabelMap, steps: &[Step], cancel: &Cancel) -> Result<PostprocessReport> {
     check(map, steps)?;
     let mut report = PostprocessReport::default();
     for step in steps {
+        cancel.check()?;
         let ids = &mut map.ids;
         let (step, (components, voxels)) = match step {
-            Step::KeepLargest { labels, connectivity } => ("keep_largest", keep_largest(ids, labels, *connectivity)?),
-            Step::RemoveSmall { mm3, labels, connectivity } => {
-                ("remove_small", remove_small(ids, *mm3, labels, *connectivity)?)
+            Step::KeepLargest { labels, connectivity } => {
+                ("keep_largest", keep_largest(ids, labels, *connectivity, cancel)?)
             }
-            Step::FillHoles { labels } => ("fill_holes", fill_holes(ids, labels)?),
+            Step::RemoveSmall { mm3, labels, connectivity } => {
+                ("remove_small", remove_small(ids, *mm3, labels, *connectivity, cancel)?)
+            }
+            Step::FillHoles { labels } => ("fill_holes", fill_holes(ids, labels, cancel)?),
             Step::Near { labels, to, distance_mm, connectivity } => {
-                ("near", (0, keep_near(ids, labels, to, *distance_mm, *connectivity)?))
+                ("near", (0, keep_near(ids, labels, to, *distance_mm, *connectivity, cancel)?))
             }
             Step::Merge { labels, into } => ("merge", (0, merge(map, labels, *into)?)),
         };
@@ -228,9 +241,9 @@ fn drop_components(ids: &mut Volume<u16>, components: &Components, stays: &[bool
     (count, sum)
 }
 
-fn scoped(ids: &Volume<u16>, scope: &Scope, connectivity: Connectivity) -> Result<Components> {
+fn scoped(ids: &Volume<u16>, scope: &Scope, connectivity: Connectivity, cancel: &Cancel) -> Result<Components> {
     let classes = scope.classes();
-    Components::by_class(ids, connectivity, |id| classes[usize::from(id)])
+    Components::by_class_until(ids.into(), connectivity, |id| classes[usize::from(id)], cancel)
 }
 
 /// The number of the largest component of each class, the lowest one where sizes tie; index is the class.
@@ -246,8 +259,13 @@ fn largest(components: &Components) -> Vec<Option<u32>> {
     best
 }
 
-fn keep_largest(ids: &mut Volume<u16>, scope: &Scope, connectivity: Connectivity) -> Result<(u64, u64)> {
-    let components = scoped(ids, scope, connectivity)?;
+fn keep_largest(
+    ids: &mut Volume<u16>,
+    scope: &Scope,
+    connectivity: Connectivity,
+    cancel: &Cancel,
+) -> Result<(u64, u64)> {
+    let components = scoped(ids, scope, connectivity, cancel)?;
     let mut stays = vec![false; components.count() as usize];
     for number in largest(&components).into_iter().flatten() {
         stays[number as usize - 1] = true;
@@ -256,8 +274,14 @@ fn keep_largest(ids: &mut Volume<u16>, scope: &Scope, connectivity: Connectivity
 }
 
 #[expect(clippy::cast_precision_loss, reason = "voxel counts are below 2^53")]
-fn remove_small(ids: &mut Volume<u16>, mm3: f64, scope: &Scope, connectivity: Connectivity) -> Result<(u64, u64)> {
-    let components = scoped(ids, scope, connectivity)?;
+fn remove_small(
+    ids: &mut Volume<u16>,
+    mm3: f64,
+    scope: &Scope,
+    connectivity: Connectivity,
+    cancel: &Cancel,
+) -> Result<(u64, u64)> {
+    let components = scoped(ids, scope, connectivity, cancel)?;
     let least = mm3 * (1.0 - ROUNDING) / ids.grid().voxel_mm3();
     let stays: Vec<bool> = components.voxels().into_iter().map(|voxels| voxels as f64 >= least).collect();
     Ok(drop_components(ids, &components, &stays))
@@ -270,8 +294,9 @@ fn keep_near(
     to: &Scope,
     distance_mm: f64,
     connectivity: Connectivity,
+    cancel: &Cancel,
 ) -> Result<u64> {
-    let components = scoped(ids, to, connectivity)?;
+    let components = scoped(ids, to, connectivity, cancel)?;
     let Some(target) = largest(&components).into_iter().flatten().next() else {
         return Ok(replace(ids, labels, 0));
     };

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::components::Connectivity;
 use super::runs::{LabelId, Run, append_runs};
 use crate::error::Result;
-use crate::limits;
+use crate::limits::{self, Cancel};
 
 /// Where the runs of a row are.
 #[inline]
@@ -34,10 +34,12 @@ impl Forest {
         [ni, nj, nk]: [usize; 3],
         connectivity: Connectivity,
         class: &(impl Fn(u16) -> u16 + Sync),
+        cancel: &Cancel,
     ) -> Result<Self> {
         let threads = rayon::current_num_threads();
         let depth = if threads == 1 { nk } else { nk.div_ceil(4 * threads) };
-        let slabs = data.par_chunks(depth * nj * ni).map(|data| Self::of_slab(data, [ni, nj], connectivity, class));
+        let slabs =
+            data.par_chunks(depth * nj * ni).map(|data| Self::of_slab(data, [ni, nj], connectivity, class, cancel));
         joined(slabs.collect::<Result<_>>()?, [nj, depth], connectivity)
     }
 
@@ -64,19 +66,25 @@ impl Forest {
         [ni, nj]: [usize; 2],
         connectivity: Connectivity,
         class: &impl Fn(u16) -> u16,
+        cancel: &Cancel,
     ) -> Result<Self> {
         let mut runs = Vec::new();
         let mut rows = limits::reserved(data.len() / ni + 1, "the rows of a label volume")?;
         rows.push(0);
-        for row in data.chunks_exact(ni) {
-            append_runs(row, class, &mut runs)?;
-            rows.push(runs.len() as u32);
+        for plane in data.chunks_exact(ni * nj) {
+            cancel.check()?;
+            for row in plane.chunks_exact(ni) {
+                append_runs(row, class, &mut runs)?;
+                rows.push(runs.len() as u32);
+            }
         }
         let mut parents = limits::reserved(runs.len(), "the components of a label volume")?;
         parents.extend(0..runs.len() as u32);
         let mut slab = Self { runs, rows, parents };
         for row in 0..slab.rows.len() - 1 {
-            if !row.is_multiple_of(nj) {
+            if row.is_multiple_of(nj) {
+                cancel.check()?;
+            } else {
                 slab.join(row, row - 1, connectivity.beside());
             }
             if row >= nj {

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::components::{Component, Components, Connectivity};
+use super::runs::LabelId;
 use crate::error::Result;
-use crate::volume::{LabelMap, Volume};
+use crate::limits::Cancel;
+use crate::volume::{Volume, VolumeView};
 
 /// In which order objects are numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -55,12 +57,27 @@ pub struct Instances {
     numbers: Vec<u32>,
 }
 
-/// The objects of a label map: connected voxels of one id.
+/// The objects of a label map, or of ids alone: connected voxels of one id.
 ///
 /// # Errors
 /// [`crate::ErrorKind::Limit`] as [`Components::new`].
-pub fn instances(map: &LabelMap, options: &InstanceOptions) -> Result<Instances> {
-    let components = Components::new(&map.ids, options.connectivity)?;
+pub fn instances<'a, T: LabelId + 'a>(
+    ids: impl Into<VolumeView<'a, T>>,
+    options: &InstanceOptions,
+) -> Result<Instances> {
+    instances_until(ids.into(), options, &Cancel::new())
+}
+
+/// As [`instances`], stopped by `cancel` within a plane.
+///
+/// # Errors
+/// As [`instances`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+pub fn instances_until<T: LabelId>(
+    ids: VolumeView<'_, T>,
+    options: &InstanceOptions,
+    cancel: &Cancel,
+) -> Result<Instances> {
+    let components = Components::by_class_until(ids, options.connectivity, |id| id, cancel)?;
     let mut objects = components.table()?;
     if options.order == InstanceOrder::Size {
         // Stable: components come ordered by their first voxel.
@@ -89,7 +106,7 @@ impl Instances {
     where
         T: TryFrom<u32> + Copy + Default + Send + Sync,
     {
-        self.components.paint_as(self.numbers.iter().copied())
+        self.components.paint_as(self.numbers.iter().copied(), &Cancel::new())
     }
 }
 
@@ -97,7 +114,7 @@ impl Instances {
 mod tests {
     use super::*;
     use crate::geometry::{Affine, Grid};
-    use crate::volume::LabelTable;
+    use crate::volume::{LabelMap, LabelTable};
 
     fn map(ids: Vec<u16>) -> LabelMap {
         let grid = Grid::new([ids.len(), 1, 1], Affine::identity()).unwrap();

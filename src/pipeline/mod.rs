@@ -15,9 +15,10 @@ mod run;
 mod stitch;
 mod working;
 
+pub use crate::limits::Cancel;
 pub use plan::{Plan, StageBytes};
 pub use probabilities::{Probabilities, ProbabilitiesOnGrid};
-pub use progress::{Cancel, Progress, ProgressCallback, Stage};
+pub use progress::{Progress, ProgressCallback, Stage};
 pub use stitch::{Slab, Stitcher};
 
 use std::collections::BTreeMap;

@@ -58,7 +58,7 @@ pub(super) fn prepare(
         if is_straightened(spec, channel.grid()) {
             finite = Cow::Owned(straightened(&finite)?);
         }
-        let mut volume = resample(&finite, working, &spec.resample)?;
+        let mut volume = resample(&*finite, working, &spec.resample)?;
         let report = normalization.apply_to(&mut volume, Some(&field))?;
         warnings.extend(report.warnings());
         fed.push(volume);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::taps::narrow;
 use crate::error::Result;
-use crate::limits;
+use crate::limits::{self, Cancel};
 
 /// The pole of the cubic B-spline.
 const POLE: f64 = -0.267_949_192_431_122_7;
@@ -19,9 +19,10 @@ const ROWS: usize = 16;
 const COLUMNS: usize = 256;
 
 /// Replaces samples by coefficients, in place.
-pub(super) fn prefilter(data: &mut [f32], shape: [usize; 3]) -> Result<()> {
+pub(super) fn prefilter(data: &mut [f32], shape: [usize; 3], cancel: &Cancel) -> Result<()> {
     let [ni, nj, nk] = shape;
     data.par_chunks_mut(ni * nj).try_for_each(|plane| {
+        cancel.check()?;
         let mut turned = limits::zeroed::<f32>(if ni > 1 { ni * ROWS } else { 0 }, "rows")?;
         for rows in plane.chunks_mut(ni * ROWS).filter(|_| ni > 1) {
             filter_rows(rows, ni, &mut turned);
@@ -35,7 +36,7 @@ pub(super) fn prefilter(data: &mut [f32], shape: [usize; 3]) -> Result<()> {
         for plane in data.chunks_mut(ni * nj) {
             columns.iter_mut().zip(plane.chunks_mut(COLUMNS)).for_each(|(column, part)| column.push(part));
         }
-        columns.into_par_iter().for_each(|mut column| filter(&mut column));
+        columns.into_par_iter().filter(|_| !cancel.is_cancelled()).for_each(|mut column| filter(&mut column));
     }
     Ok(())
 }

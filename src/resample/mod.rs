@@ -21,8 +21,8 @@ pub use options::{Border, Method, Outside, ResampleOptions, Sigma, Smoothing, Sm
 
 use crate::error::{Error, Result};
 use crate::geometry::{Affine, AlignedMap, Grid, float};
-use crate::limits;
-use crate::volume::{Volume, permute_into};
+use crate::limits::{self, Cancel};
+use crate::volume::{Volume, VolumeView, permute_into};
 use oblique::Sampler;
 use separable::Finish;
 use taps::AxisTaps;
@@ -46,7 +46,24 @@ const PADDING: usize = 12;
 /// # Errors
 /// [`crate::ErrorKind::Unsupported`] for [`Method::Area`] between grids whose axes are not parallel;
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
-pub fn resample(source: &Volume<f32>, target: &Grid, options: &ResampleOptions) -> Result<Volume<f32>> {
+pub fn resample<'a>(
+    source: impl Into<VolumeView<'a>>,
+    target: &Grid,
+    options: &ResampleOptions,
+) -> Result<Volume<f32>> {
+    resample_until(source.into(), target, options, &Cancel::new())
+}
+
+/// As [`resample`], stopped by `cancel` within a plane.
+///
+/// # Errors
+/// As [`resample`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+pub fn resample_until(
+    source: VolumeView<'_>,
+    target: &Grid,
+    options: &ResampleOptions,
+    cancel: &Cancel,
+) -> Result<Volume<f32>> {
     let map = target.index_map_to(source.grid());
     let aligned = AlignedMap::of(&map, target.shape()).is_some();
     if options.method == Method::Area && !aligned {
@@ -55,13 +72,14 @@ pub fn resample(source: &Volume<f32>, target: &Grid, options: &ResampleOptions) 
     }
     let mut out = limits::zeroed(target.voxels(), "a resampled volume")?;
     let finish = Finish { outside: options.border.value(), range: options.clip.then(|| range(source.data())) };
-    let input = Input::new(source, &map, options, aligned)?;
+    let input = Input::new(source, &map, options, aligned, cancel)?;
     if options.method == Method::Nearest && input.folded.is_none() {
         let (border, outside) = (options.border, finish.outside);
         nearest::nearest(&input.data, input.shape, &map, target.shape(), border, outside, &mut out)?;
     } else {
-        input.interpolate(target.shape(), options.method, finish, &mut out)?;
+        input.interpolate(target.shape(), options.method, finish, &mut out, cancel)?;
     }
+    cancel.check()?;
     Volume::new(*target, out)
 }
 
@@ -100,7 +118,12 @@ pub fn resample_bytes(source: &Grid, target: &Grid, options: &ResampleOptions) -
 ///
 /// # Errors
 /// [`crate::ErrorKind::Limit`] when the memory cannot be had.
-pub fn resample_labels(labels: &Volume<u16>, target: &Grid, outside: Outside) -> Result<Volume<u16>> {
+pub fn resample_labels<'a>(
+    labels: impl Into<VolumeView<'a, u16>>,
+    target: &Grid,
+    outside: Outside,
+) -> Result<Volume<u16>> {
+    let labels = labels.into();
     let map = target.index_map_to(labels.grid());
     let border = match outside {
         Outside::Background => Border::FieldOfView(0.0),
@@ -123,7 +146,13 @@ struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn new(source: &'a Volume<f32>, map: &Affine, options: &ResampleOptions, aligned: bool) -> Result<Self> {
+    fn new(
+        source: VolumeView<'a>,
+        map: &Affine,
+        options: &ResampleOptions,
+        aligned: bool,
+        cancel: &Cancel,
+    ) -> Result<Self> {
         let cubic = options.method == Method::Cubic;
         let mut input = Self {
             data: Cow::Borrowed(source.data()),
@@ -133,20 +162,20 @@ impl<'a> Input<'a> {
             folded: options.smoothing.filter(|_| aligned && !cubic),
         };
         if let Some(smoothing) = options.smoothing.filter(|_| input.folded.is_none()) {
-            input.data = Cow::Owned(smoothed(&input.data, input.shape, map, smoothing)?);
+            input.data = Cow::Owned(smoothed(&input.data, input.shape, map, smoothing, cancel)?);
         }
         if cubic {
-            input.fit_spline()?;
+            input.fit_spline(cancel)?;
         }
         Ok(input)
     }
 
     /// Replaces the samples by cubic B-spline coefficients.
-    fn fit_spline(&mut self) -> Result<()> {
+    fn fit_spline(&mut self, cancel: &Cancel) -> Result<()> {
         let padding = if self.border == Border::ScipyNearest { PADDING } else { 0 };
         let mut coefficients = padded(&self.data, self.shape, padding)?;
         self.shape = self.shape.map(|n| n + 2 * padding);
-        bspline::prefilter(&mut coefficients, self.shape)?;
+        bspline::prefilter(&mut coefficients, self.shape, cancel)?;
         self.data = Cow::Owned(coefficients);
         let mut rows = self.map.rows();
         rows.iter_mut().for_each(|row| row[3] += float(padding));
@@ -154,11 +183,18 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    fn interpolate(&self, target: [usize; 3], method: Method, finish: Finish, out: &mut [f32]) -> Result<()> {
+    fn interpolate(
+        &self,
+        target: [usize; 3],
+        method: Method,
+        finish: Finish,
+        out: &mut [f32],
+        cancel: &Cancel,
+    ) -> Result<()> {
         let Some(map) = AlignedMap::of(&self.map, target) else {
             let sampler =
                 Sampler { data: &self.data, shape: self.shape, border: self.border, cubic: method == Method::Cubic };
-            sampler.interpolate(&self.map, target, finish, out);
+            sampler.interpolate(&self.map, target, finish, out, cancel);
             return Ok(());
         };
         let counts = map.from.map(|axis| target[axis]);
@@ -166,24 +202,24 @@ impl<'a> Input<'a> {
             AxisTaps::new(&map, axis, self.shape[axis], counts[axis], method, self.border, self.folded)
         });
         if map.from == [0, 1, 2] {
-            return separable::interpolate(&self.data, self.shape, &taps, finish, out);
+            return separable::interpolate(&self.data, self.shape, &taps, finish, out, cancel);
         }
         let mut ordered = limits::zeroed(out.len(), "a volume in source order")?;
-        separable::interpolate(&self.data, self.shape, &taps, finish, &mut ordered)?;
+        separable::interpolate(&self.data, self.shape, &taps, finish, &mut ordered, cancel)?;
         permute_into(&ordered, counts, map.to_target(), out);
         Ok(())
     }
 }
 
 /// A Gaussian along each axis, as wide as the map demands.
-fn smoothed(data: &[f32], shape: [usize; 3], map: &Affine, smoothing: Smoothing) -> Result<Vec<f32>> {
+fn smoothed(data: &[f32], shape: [usize; 3], map: &Affine, smoothing: Smoothing, cancel: &Cancel) -> Result<Vec<f32>> {
     let rows = map.rows();
     let taps: [AxisTaps; 3] = std::array::from_fn(|axis| {
         let factor = rows[axis][..3].iter().map(|step| step * step).sum::<f64>().sqrt();
         AxisTaps::smoothing(shape[axis], smoothing.sigma(factor), smoothing.border)
     });
     let mut out = limits::zeroed(data.len(), "a smoothed volume")?;
-    separable::interpolate(data, shape, &taps, Finish { outside: 0.0, range: None }, &mut out)?;
+    separable::interpolate(data, shape, &taps, Finish { outside: 0.0, range: None }, &mut out, cancel)?;
     Ok(out)
 }
 

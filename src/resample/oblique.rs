@@ -8,6 +8,7 @@ use super::options::Border;
 use super::separable::Finish;
 use super::taps::{cubic_weights, index, mirrored, narrow, resolved};
 use crate::geometry::{Affine, SNAP, float, interval};
+use crate::limits::Cancel;
 
 /// Samples or spline coefficients with what is needed to read them between the voxels.
 pub(super) struct Sampler<'a> {
@@ -20,11 +21,20 @@ pub(super) struct Sampler<'a> {
 
 impl Sampler<'_> {
     /// Interpolates at every voxel of a target of shape `target`; `map` leads from its indices to those of `self`.
-    pub(super) fn interpolate(&self, map: &Affine, target: [usize; 3], finish: Finish, out: &mut [f32]) {
+    ///
+    /// Once `cancel` was turned, rows are left as they are.
+    pub(super) fn interpolate(
+        &self,
+        map: &Affine,
+        target: [usize; 3],
+        finish: Finish,
+        out: &mut [f32],
+        cancel: &Cancel,
+    ) {
         let step = map.column(0);
         // Far enough from the edges that fixed-point steps stay within the source.
         let (low, high) = ([SNAP; 3], self.shape.map(|n| float(n - 1) - SNAP));
-        out.par_chunks_mut(target[0]).enumerate().for_each(|(row, out)| {
+        out.par_chunks_mut(target[0]).enumerate().filter(|_| !cancel.is_cancelled()).for_each(|(row, out)| {
             let start = map.apply([0.0, float(row % target[1]), float(row / target[1])]);
             let fast = !self.cubic && self.shape.iter().all(|&n| n > 1);
             let core = if fast { interval(start, step, low, high, target[0]) } else { 0..0 };

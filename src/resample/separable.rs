@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::taps::AxisTaps;
 use crate::error::Result;
-use crate::limits;
+use crate::limits::{self, Cancel};
 
 /// What becomes of a value before it is stored.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,7 @@ pub(super) fn interpolate(
     taps: &[AxisTaps; 3],
     finish: Finish,
     out: &mut [f32],
+    cancel: &Cancel,
 ) -> Result<()> {
     let [ni, nj, _] = shape;
     let counts = taps.each_ref().map(AxisTaps::len);
@@ -43,6 +44,7 @@ pub(super) fn interpolate(
         let mut plane = limits::zeroed::<f32>(rows.len() * ni, "a plane")?;
         let mut row = limits::zeroed::<f32>(ni, "a row")?;
         for (n, out) in out.chunks_mut(out_plane).enumerate() {
+            cancel.check()?;
             let k = chunk * group + n;
             if !taps[2].inside.contains(&k) {
                 out.fill(finish.outside);

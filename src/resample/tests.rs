@@ -117,12 +117,12 @@ fn the_row_by_row_path_agrees_with_the_axis_by_axis_path() {
         for method in [Method::Linear, Method::Cubic] {
             let options = ResampleOptions::new(method).with_border(border);
             let expected = resample(&source, &grid, &options).unwrap();
-            let input = Input::new(&source, &map, &options, false).unwrap();
+            let input = Input::new((&source).into(), &map, &options, false, &Cancel::new()).unwrap();
             let mut out = vec![0.0; 780];
             let finish = Finish { outside: border.value(), range: None };
             let sampler =
                 Sampler { data: &input.data, shape: input.shape, border: input.border, cubic: method == Method::Cubic };
-            sampler.interpolate(&input.map, target, finish, &mut out);
+            sampler.interpolate(&input.map, target, finish, &mut out, &Cancel::new());
             assert!(largest_difference(&out, expected.data()) < 2e-6, "{method:?} {border:?}");
         }
     }

@@ -22,13 +22,7 @@ impl<T> Volume<T> {
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when the count is not that of the grid.
     pub fn new(grid: Grid, data: Vec<T>) -> Result<Self> {
-        if data.len() != grid.voxels() {
-            return Err(Error::usage(format!(
-                "{} samples do not fill a grid of {:?} voxels",
-                data.len(),
-                grid.shape()
-            )));
-        }
+        check_count(&grid, data.len())?;
         Ok(Self { grid, data })
     }
 
@@ -144,6 +138,14 @@ impl<T: Copy + Default + Send + Sync> Volume<T> {
         }
         Ok(Self { grid, data })
     }
+}
+
+/// Refuses samples that do not fill a grid.
+pub(super) fn check_count(grid: &Grid, samples: usize) -> Result<()> {
+    if samples == grid.voxels() {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{samples} samples do not fill a grid of {:?} voxels", grid.shape())))
 }
 
 #[cfg(test)]

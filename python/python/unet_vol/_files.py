@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from . import _native
-from ._errors import UsageError
+from ._errors import UsageError, make
 from ._image import Image, ImageLike, as_image, of_study, table_from, table_text
 
 Path = str | os.PathLike[str]
@@ -28,6 +30,29 @@ def reading(
         "assume_orientation": assume_orientation,
         "on_gap": on_gap,
     }
+
+
+def refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:
+    """Refuses outputs that exist, before the first one is written."""
+    for path in paths:
+        if not overwrite and os.path.lexists(path):
+            raise make("usage", f"{os.fspath(path)}: the output exists already", path, "choose another name", "exists")
+
+
+def write_text(path: Path, text: str, overwrite: bool) -> None:
+    """Writes a text in one step, through a temporary file beside it."""
+    refuse_existing([path], overwrite)
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".unet-vol-{os.getpid()}-{name}")
+    try:
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+            file.write(text.rstrip() + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise make("output", f"{os.fspath(path)}: cannot be written: {error.strerror}", path, None, None) from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
 
 
 def read(

@@ -166,8 +166,7 @@ def instances(
         affine = labels.affine
     else:
         affine = np.diag([*numbers(spacing, 3, "a spacing"), 1.0])
-    array = label_ids(labels.array if isinstance(labels, Image) else labels)
-    painted, text = _native.instances(array, affine, _checked(connectivity), order == "size")
+    painted, text = _native.instances(ids_of(labels), affine, _checked(connectivity), order == "size")
     objects = []
     for row in json.loads(text):
         box = row["bounding_box"]

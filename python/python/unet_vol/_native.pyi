@@ -174,8 +174,16 @@ class Pipeline:
         self, channels: Sequence[_Float32], affine: _Float64, source: Source | None, progress: _Progress | None
     ) -> Segmented: ...
 
+@type_check_only
+class Texts(TypedDict):
+    csv: str
+    json: str
+    colors: str
+    brain: list[int] | None
+
 @final
 class Record:
+    def texts(self) -> Texts: ...
     def write(self, labels: _UInt16, image: _Float32, outputs: Outputs) -> str: ...
 
 @final
@@ -249,7 +257,7 @@ def connected_components(
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint64], _UInt16]: ...
 def postprocess(array: _Ids, affine: _Float64, steps: str) -> tuple[_UInt16, str]: ...
 def instances(
-    array: _UInt16, affine: _Float64, connectivity: int, by_size: bool
+    array: _Ids, affine: _Float64, connectivity: int, by_size: bool
 ) -> tuple[NDArray[np.uint32], str]: ...
 def score(
     prediction: _Ids, reference: _Ids, spacing: tuple[float, float, float], label: int | None, options: str | None

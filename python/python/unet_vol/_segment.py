@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _native
 from ._arrays import Float32, Float64, UInt16, label_ids
 from ._errors import EmptyError, UsageError
-from ._files import OnGap, Path, reading
+from ._files import OnGap, Path, reading, refuse_existing, write_text
 from ._image import Image, ImageLike, Label, Warning, as_image, is_path, table_from, table_text, to_nibabel, to_sitk
 from ._progress import watching
 from ._stages import resample
@@ -63,8 +63,8 @@ def _statistics(text: str) -> tuple[LabelStatistics, ...]:
     return tuple(rows)
 
 
-_PLAIN = ("labels", "labelmap_seg", "overwrite")
-"""What a segmentation can write without the record of its run."""
+_NEEDS_RUN = ("dicom_seg", "rtstruct", "secondary_capture", "preview", "probabilities")
+"""What a segmentation cannot write without the record of its run."""
 
 
 class Segmentation:
@@ -101,6 +101,7 @@ class Segmentation:
         self.manifest = json.loads(parts["manifest"])
         self._source = parts["source"]
         self._record: _native.Record | None = parts["record"]
+        self._texts: _native.Texts | None = None
         self._probabilities = parts["probabilities"]
         self.image = image
         if image is None:
@@ -134,7 +135,7 @@ class Segmentation:
             raise UsageError(f"labels of shape {new.shape} do not fit a study of {self.labels.shape}")
         new.flags.writeable = False
         other = object.__new__(Segmentation)
-        other.__dict__.update(self.__dict__, labels=new, _record=None)
+        other.__dict__.update(self.__dict__, labels=new, _record=None, _texts=None)
         return other
 
     def save(
@@ -168,7 +169,8 @@ class Segmentation:
             probabilities: ``NAME.nii.gz``, which becomes ``NAME_<id>.nii.gz`` for each label.
             overwrite: whether existing files are replaced.
 
-        After pickling and after :meth:`with_labels` only ``path`` can be written.
+        After pickling, what needs the image, the probabilities or the attributes of a DICOM study cannot be written; with
+        other labels neither can the statistics and the color table, which are those of the run.
 
         Returns:
             The certificate of the label volume: the largest distance of a voxel from where it should be, in mm. Empty
@@ -195,12 +197,39 @@ class Segmentation:
         if self._record is not None and self.image is not None:
             self.manifest = json.loads(self._record.write(self.labels, self.image.array, files))
             return self.manifest["certificate"] or {}
-        if path is None or any(file is not None for name, file in files.items() if name not in _PLAIN):
-            raise UsageError("after pickling, and with other labels, only the label volume can be written")
-        table = table_text(self.table)
-        certificate = _native.write_labels(path, self.labels, self.affine, table, self._source, overwrite)
-        found: dict[str, Any] = json.loads(certificate)
-        return found
+        missing = [name for name in _NEEDS_RUN if files[name] is not None]  # type: ignore[literal-required]
+        if self._texts is None:
+            missing += [name for name, file in (("statistics", statistics), ("color_table", color_table)) if file is not None]
+        if missing:
+            raise UsageError(f"after pickling, and with other labels, this cannot be written: {', '.join(missing)}")
+        return self._save_alone(files)
+
+    def _save_alone(self, files: _native.Outputs) -> dict[str, Any]:
+        """Writes what can be written without the record of the run."""
+        overwrite = files["overwrite"]
+        wanted = (files["labels"], files["brain_mask"], files["statistics"], files["color_table"], files["manifest"])
+        refuse_existing([file for file in wanted if file is not None], overwrite)
+        manifest = dict(self.manifest)
+        if files["labels"] is not None:
+            path = files["labels"]
+            text = _native.write_labels(
+                path, self.labels, self.affine, table_text(self.table), self._source, overwrite
+            )
+            manifest["certificate"] = json.loads(text)
+        if files["brain_mask"] is not None:
+            brain = None if self._texts is None else self._texts["brain"]
+            inside = self.labels > 0 if brain is None else np.isin(self.labels, brain)
+            mask = np.asfortranarray(inside, dtype=np.uint16)
+            _native.write_labels(files["brain_mask"], mask, self.affine, "[]", self._source, overwrite)
+        if self._texts is not None and files["statistics"] is not None:
+            kind: Literal["json", "csv"] = "json" if os.fspath(files["statistics"]).lower().endswith(".json") else "csv"
+            write_text(files["statistics"], self._texts[kind], overwrite)
+        if self._texts is not None and files["color_table"] is not None:
+            write_text(files["color_table"], self._texts["colors"], overwrite)
+        if files["manifest"] is not None:
+            write_text(files["manifest"], json.dumps(manifest, indent=2, ensure_ascii=False), overwrite)
+        self.manifest = manifest
+        return manifest["certificate"] or {}
 
     def preview_png(self) -> bytes:
         """A picture of three planes with the labels in color, as the bytes of a PNG file.
@@ -258,7 +287,8 @@ class Segmentation:
         return f"<div>{picture}{table}<ul>{notes}</ul></div>"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "image": None, "_probabilities": None, "_record": None}
+        texts = self._texts if self._record is None else self._record.texts()
+        return {**self.__dict__, "image": None, "_probabilities": None, "_record": None, "_texts": texts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -368,6 +398,15 @@ class Pipeline:
     def brain_mri(cls, **settings: Any) -> Pipeline:
         """The bundled model of 32 structures of the brain; see :class:`Pipeline` for the settings."""
         return cls("brain-mri", **settings)
+
+    @classmethod
+    def hippocampus(cls, **settings: Any) -> Pipeline:
+        """The bundled model of the anterior and posterior part of one hippocampus; see :class:`Pipeline` for the settings.
+
+        It was trained on crops of about 35 x 50 x 35 mm around one hippocampus, and a study is such a crop: in a whole
+        head it marks places that look alike. Its weights are under CC-BY-SA 4.0.
+        """
+        return cls("hippocampus", **settings)
 
     @classmethod
     def from_predictor(

@@ -4,6 +4,8 @@ use std::io::{self, Cursor, ErrorKind as Io, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::extensions::{self, Extension};
 use super::header::Header;
 use super::samples::{Convert, decode};
@@ -17,6 +19,8 @@ use crate::volume::{NiftiSource, Source, SourceKind};
 
 /// Bytes that are inflated and converted at a time; a multiple of every sample size.
 const CHUNK: usize = 256 << 10;
+/// Chunks that one thread reads at a time.
+const PIECES: usize = 16;
 /// Deflate cannot expand by more than this (RFC 1951: a match of 258 bytes takes at least two bits).
 const MAX_EXPANSION: u64 = 1032;
 /// Bytes behind the voxels that are read for the sake of the checksum at the end of the stream.
@@ -67,8 +71,8 @@ impl Input {
         let placement = place(&header, shape, options.assume_orientation, &mut warnings)?;
         warn_units(&header, &mut warnings);
         let offset = header.voxel_offset(!is_pair, &mut warnings)?;
-        let Content { reader, gzip, stored } = content;
-        let mut content = Content { reader: Box::new(Cursor::new(head).chain(reader)), gzip, stored };
+        let Content { reader, places, gzip, stored } = content;
+        let mut content = Content { reader: Box::new(Cursor::new(head).chain(reader)), places, gzip, stored };
 
         let size = header.raw.version().size();
         let before = read_up_to(&mut content, if is_pair { limits.max_header_bytes } else { offset }, limits)?;
@@ -196,22 +200,53 @@ impl Input {
 
         let start = self.offset + volumes.start * promise.volume;
         let end = self.offset + promise.total;
-        self.skip(start - self.position, end)?;
-        let mut chunk = limits::zeroed(CHUNK, "a read buffer")?;
+        let by_place = !C::IN_ORDER && self.content.places.is_some();
+        if !by_place {
+            self.skip(start - self.position, end)?;
+        }
         let mut all = Vec::new();
-        for _ in volumes {
-            let mut out = limits::reserved(count, "the volume")?;
-            let mut left = promise.volume;
-            while left > 0 {
-                let wanted = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-                self.fill(&mut chunk[..wanted], end)?;
-                decode(&chunk[..wanted], data_type, self.header.raw.big_endian(), convert, &mut out);
-                left -= wanted as u64;
+        for at in (0..volumes.end - volumes.start).map(|n| start + n * promise.volume) {
+            let mut out = limits::zeroed(count, "the volume")?;
+            if by_place {
+                self.read_by_place(at, convert, &mut out)?;
+            } else {
+                self.read_in_order(end, convert, &mut out)?;
             }
             all.push(out);
         }
         self.finish(end)?;
         Ok(all)
+    }
+
+    /// The next samples of the stream.
+    fn read_in_order<C: Convert>(&mut self, end: u64, convert: &C, out: &mut [C::Out]) -> Result<()> {
+        let (data_type, big_endian) = (self.header.data_type, self.header.raw.big_endian());
+        let mut chunk = limits::zeroed(CHUNK, "a read buffer")?;
+        for out in out.chunks_mut(CHUNK / data_type.size()) {
+            let bytes = &mut chunk[..out.len() * data_type.size()];
+            self.fill(bytes, end)?;
+            decode(bytes, data_type, big_endian, convert, out);
+        }
+        Ok(())
+    }
+
+    /// Samples from byte `start` of the file on, in parallel; buffers are small enough to stay in a core's cache.
+    fn read_by_place<C: Convert>(&self, start: u64, convert: &C, out: &mut [C::Out]) -> Result<()> {
+        let Some(places) = &self.content.places else {
+            return Err(Error::internal("the file cannot be read by place"));
+        };
+        let (data_type, big_endian) = (self.header.data_type, self.header.raw.big_endian());
+        let (size, per_chunk, path) = (data_type.size(), CHUNK / data_type.size(), self.voxel_path());
+        out.par_chunks_mut(PIECES * per_chunk).enumerate().try_for_each(|(piece, out)| {
+            let mut chunk = limits::zeroed(CHUNK, "a read buffer")?;
+            let first = start + (piece * PIECES * CHUNK) as u64;
+            for (n, out) in out.chunks_mut(per_chunk).enumerate() {
+                let bytes = &mut chunk[..out.len() * size];
+                places.read_exact_at(bytes, first + (n * CHUNK) as u64).map_err(|e| fs::unreadable(path, e))?;
+                decode(bytes, data_type, big_endian, convert, out);
+            }
+            Ok(())
+        })
     }
 
     fn fill(&mut self, bytes: &mut [u8], end: u64) -> Result<()> {
@@ -329,7 +364,7 @@ fn read_up_to(content: &mut Content, bytes: u64, limits: &Limits) -> Result<Vec<
 }
 
 fn empty() -> Content {
-    Content { reader: Box::new(io::empty()), gzip: false, stored: 0 }
+    Content { reader: Box::new(io::empty()), places: None, gzip: false, stored: 0 }
 }
 
 fn warn_units(header: &Header, warnings: &mut Vec<Warning>) {

@@ -1,6 +1,6 @@
 //! Stored samples to the wanted type: one pass, no copy of the volume between.
 
-use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
 
 use crate::formats::DataType;
 
@@ -65,8 +65,10 @@ fn whole(value: f64) -> Option<u16> {
 }
 
 /// What becomes of each stored sample.
-pub(super) trait Convert {
-    type Out;
+pub(super) trait Convert: Sync {
+    type Out: Copy + Default + Send;
+    /// Samples must come one after the other, in the order of the file.
+    const IN_ORDER: bool = false;
     fn convert<S: Stored>(&self, value: S) -> Self::Out;
 }
 
@@ -106,50 +108,46 @@ impl<T: Sample> Convert for Unscaled<T> {
 /// Label ids; remembers the first value that is none.
 pub(super) struct LabelIds {
     scaling: Option<(f64, f64)>,
-    bad: Cell<Option<f64>>,
+    bad: Mutex<Option<f64>>,
 }
 
 impl LabelIds {
     pub(super) fn new(scaling: Option<(f64, f64)>) -> Self {
-        Self { scaling: scaling.filter(|&scaling| scaling != (1.0, 0.0)), bad: Cell::new(None) }
+        Self { scaling: scaling.filter(|&scaling| scaling != (1.0, 0.0)), bad: Mutex::new(None) }
     }
 
     /// The first value that is no label id.
     pub(super) fn bad(&self) -> Option<f64> {
-        self.bad.get()
+        *self.bad.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Convert for LabelIds {
     type Out = u16;
+    // The first bad value is the one that is named.
+    const IN_ORDER: bool = true;
 
     fn convert<S: Stored>(&self, value: S) -> u16 {
         let scaled = |(slope, intercept): (f64, f64)| value.to_f64() * slope + intercept;
         let label = self.scaling.map_or_else(|| value.to_label(), |scaling| whole(scaled(scaling)));
         label.unwrap_or_else(|| {
-            if self.bad.get().is_none() {
-                self.bad.set(Some(self.scaling.map_or_else(|| value.to_f64(), scaled)));
-            }
+            let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            bad.get_or_insert_with(|| self.scaling.map_or_else(|| value.to_f64(), scaled));
             0
         })
     }
 }
 
-/// Appends the samples in `bytes` to `out`; nothing for a type that holds no single number.
-pub(super) fn decode<C: Convert>(
-    bytes: &[u8],
-    data_type: DataType,
-    big_endian: bool,
-    convert: &C,
-    out: &mut Vec<C::Out>,
-) {
+/// Fills `out` with the samples in `bytes`; leaves it for a type that holds no single number.
+pub(super) fn decode<C: Convert>(bytes: &[u8], data_type: DataType, big_endian: bool, convert: &C, out: &mut [C::Out]) {
     macro_rules! run {
         ($kind:ty) => {{
             let (samples, _) = bytes.as_chunks::<{ size_of::<$kind>() }>();
+            let pairs = out.iter_mut().zip(samples);
             if big_endian {
-                out.extend(samples.iter().map(|b| convert.convert(<$kind>::from_be_bytes(*b))));
+                pairs.for_each(|(out, bytes)| *out = convert.convert(<$kind>::from_be_bytes(*bytes)));
             } else {
-                out.extend(samples.iter().map(|b| convert.convert(<$kind>::from_le_bytes(*b))));
+                pairs.for_each(|(out, bytes)| *out = convert.convert(<$kind>::from_le_bytes(*bytes)));
             }
         }};
     }

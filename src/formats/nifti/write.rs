@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::formats::{DataType, WriteOptions};
 use crate::fs::{self, Output, Overwrite};
 use crate::geometry::Grid;
-use crate::volume::{LabelMap, Source, Volume};
+use crate::volume::{LabelMap, Source, Volume, VolumeView};
 
 /// Levels of compression: labels gain much from effort, noisy intensities little.
 const LABEL_LEVEL: u32 = 6;
@@ -23,7 +23,8 @@ struct Voxels {
     sink: Sink,
     big_endian: bool,
     left: usize,
-    buffer: Vec<u8>,
+    /// Encoded samples on their way out, and the next ones in the making.
+    buffers: [Vec<u8>; 2],
 }
 
 enum Sink {
@@ -76,20 +77,30 @@ impl Voxels {
         };
         sink.write_all(&header.bytes).map_err(failed)?;
         let big_endian = header.big_endian;
-        Ok(Self { path: path.to_owned(), sink, big_endian, left: voxels, buffer: Vec::new() })
+        Ok(Self { path: path.to_owned(), sink, big_endian, left: voxels, buffers: Default::default() })
     }
 
     /// Encodes the next samples, i fastest, and writes them.
-    fn push<T>(&mut self, samples: &[T], encode: impl Fn(&[T], bool, &mut Vec<u8>) -> Result<()>) -> Result<()> {
+    ///
+    /// While some are written the next ones are encoded.
+    fn push<T: Sync>(
+        &mut self,
+        samples: &[T],
+        encode: impl Fn(&[T], bool, &mut Vec<u8>) -> Result<()> + Sync,
+    ) -> Result<()> {
         self.left = self.left.checked_sub(samples.len()).ok_or_else(|| {
             Error::internal(format!("{} samples more than the grid has were written", samples.len() - self.left))
         })?;
+        let Self { path, sink, big_endian, buffers: [ready, next], .. } = self;
+        ready.clear();
         for samples in samples.chunks(CHUNK) {
-            self.buffer.clear();
-            encode(samples, self.big_endian, &mut self.buffer).map_err(|e| e.at(&self.path))?;
-            self.sink.write_all(&self.buffer).map_err(|e| fs::unwritable(&self.path, e))?;
+            next.clear();
+            let (written, encoded) = rayon::join(|| sink.write_all(ready), || encode(samples, *big_endian, next));
+            written.map_err(|e| fs::unwritable(path, e))?;
+            encoded.map_err(|e| e.at(&*path))?;
+            std::mem::swap(ready, next);
         }
-        Ok(())
+        sink.write_all(ready).map_err(|e| fs::unwritable(path, e))
     }
 
     /// The file takes its name.
@@ -134,13 +145,13 @@ pub(in crate::formats) fn write_labels(
 /// # Errors
 /// [`crate::ErrorKind::Usage`] for a name that does not end in `.nii` or `.nii.gz` and for an existing file;
 /// [`crate::ErrorKind::Output`] when the file cannot be written, in which case nothing is left behind; [`crate::ErrorKind::Usage`] too when a value does not fit the data type.
-pub fn write_volume<T: Copy + Into<f64>>(
+pub fn write_volume<'a, T: Copy + Into<f64> + Sync + 'a>(
     path: impl AsRef<Path>,
-    volume: &Volume<T>,
+    volume: impl Into<VolumeView<'a, T>>,
     source: &Source,
     options: &WriteOptions,
 ) -> Result<()> {
-    write_volumes(path, std::slice::from_ref(volume), source, options)
+    write_views(path.as_ref(), &[volume.into()], source, options)
 }
 
 /// Writes volumes on one grid, in the order of time, as one file of four axes; of more where the source has them.
@@ -149,13 +160,21 @@ pub fn write_volume<T: Copy + Into<f64>>(
 ///
 /// # Errors
 /// As [`write_volume`]; [`crate::ErrorKind::Usage`] too for volumes on several grids, or none.
-pub fn write_volumes<T: Copy + Into<f64>>(
+pub fn write_volumes<T: Copy + Into<f64> + Sync>(
     path: impl AsRef<Path>,
     volumes: &[Volume<T>],
     source: &Source,
     options: &WriteOptions,
 ) -> Result<()> {
-    let path = path.as_ref();
+    write_views(path.as_ref(), &volumes.iter().map(VolumeView::from).collect::<Vec<_>>(), source, options)
+}
+
+fn write_views<T: Copy + Into<f64> + Sync>(
+    path: &Path,
+    volumes: &[VolumeView<'_, T>],
+    source: &Source,
+    options: &WriteOptions,
+) -> Result<()> {
     let first = volumes.first().ok_or_else(|| Error::usage("there is no volume to write").at(path))?;
     if volumes.iter().any(|volume| volume.grid() != first.grid()) {
         return Err(Error::usage("the volumes lie on several grids and make no file of four axes").at(path));
@@ -215,7 +234,7 @@ impl SlabWriter {
     /// # Errors
     /// [`crate::ErrorKind::Usage`] when a value does not fit the data type; [`crate::ErrorKind::Output`] when it cannot
     /// be written; [`crate::ErrorKind::Internal`] for more samples than the grid has.
-    pub fn write<T: Copy + Into<f64>>(&mut self, samples: &[T]) -> Result<()> {
+    pub fn write<T: Copy + Into<f64> + Sync>(&mut self, samples: &[T]) -> Result<()> {
         let data_type = self.data_type;
         self.voxels.push(samples, |samples, big_endian, out| encode(samples, data_type, big_endian, out))
     }
@@ -230,11 +249,19 @@ impl SlabWriter {
 }
 
 /// Samples as bytes; integers are rounded to the nearest, halves to the even one.
-fn encode<T: Copy + Into<f64>>(samples: &[T], data_type: DataType, big_endian: bool, out: &mut Vec<u8>) -> Result<()> {
+fn encode<T: Copy + Into<f64> + Sync>(
+    samples: &[T],
+    data_type: DataType,
+    big_endian: bool,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let (low, high) = data_type.integer_range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-    let misfit = |&sample: &T| Some(sample.into()).filter(|&value| !fits(value, low, high, data_type));
-    if let Some(value) = samples.iter().find_map(misfit) {
-        return Err(out_of_range(value, data_type));
+    let misfit = |&sample: &T| !fits(sample.into(), low, high, data_type);
+    // Without a way out in the middle, so that it is vectorized.
+    if samples.iter().fold(false, |any, sample| any | misfit(sample))
+        && let Some(&value) = samples.iter().find(|sample| misfit(sample))
+    {
+        return Err(out_of_range(value.into(), data_type));
     }
     macro_rules! run {
         ($kind:ty, $convert:expr) => {{
@@ -266,7 +293,7 @@ fn encode<T: Copy + Into<f64>>(samples: &[T], data_type: DataType, big_endian: b
 fn fits(value: f64, low: f64, high: f64, data_type: DataType) -> bool {
     match data_type {
         DataType::Float64 => true,
-        DataType::Float32 => !value.is_finite() || value.abs() <= f64::from(f32::MAX),
+        DataType::Float32 => !value.is_finite() | (value.abs() <= f64::from(f32::MAX)),
         _ => (low..=high).contains(&value.round_ties_even()),
     }
 }
