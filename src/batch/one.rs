@@ -10,7 +10,7 @@ use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, Orientation};
 use crate::inference::Backend;
-use crate::labels::{self, Statistics};
+use crate::labels::{self, InstanceOptions, Statistics};
 use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
@@ -170,6 +170,10 @@ impl Segmentation {
         manifest.derived.iter_mut().for_each(|file| file.path = self.without_names(&file.path));
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
+        }
+        if let Some(path) = &outputs.instances {
+            let objects = labels::instances(self.labels(), &InstanceOptions::default())?.paint()?;
+            self.write_labels(path, &LabelMap::new(objects, LabelTable::default()), overwrite)?;
         }
         if let Some(path) = &outputs.probabilities {
             self.write_probabilities(path, overwrite)?;

@@ -31,6 +31,8 @@ pub struct OutputPaths {
     pub preview: Option<PathBuf>,
     /// A mask of all structures of the model's `brain` volume, or of all labels.
     pub brain_mask: Option<PathBuf>,
+    /// Connected voxels of one label, numbered in scan order from 1.
+    pub instances: Option<PathBuf>,
     /// A color table as FreeSurfer has it.
     pub lut: Option<PathBuf>,
     /// Probabilities: `NAME_<id>.nii.gz` for each class.
@@ -132,7 +134,7 @@ impl OutputPaths {
     fn all(&self) -> impl Iterator<Item = (&Path, &'static [&'static str])> {
         const VOLUME: &[&str] = &[".nii.gz", ".nii"];
         const LABELS: &[&str] = &[".nii.gz", ".nii", ".tif", ".tiff", ".png"];
-        let paths: [(&Option<PathBuf>, &'static [&'static str]); 9] = [
+        let paths: [(&Option<PathBuf>, &'static [&'static str]); 10] = [
             (&self.labels, LABELS),
             (&self.dicom_seg, &[".dcm"]),
             (&self.rtstruct, &[".dcm"]),
@@ -140,6 +142,7 @@ impl OutputPaths {
             (&self.manifest, &[".json"]),
             (&self.preview, &[".png"]),
             (&self.brain_mask, LABELS),
+            (&self.instances, LABELS),
             (&self.lut, &[".txt", ".lut", ".ctbl"]),
             (&self.probabilities, VOLUME),
         ];

@@ -81,6 +81,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     brain_mask: Option<PathBuf>,
 
+    /// Each lesion, cell or other connected piece of a label with a number of its own, from 1 in scan order.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    instances: Option<PathBuf>,
+
     /// Ids, names and colors for viewers.
     #[arg(long, value_name = "FILE.txt", help_heading = "Output")]
     lut: Option<PathBuf>,
@@ -180,6 +184,7 @@ impl Arguments {
         outputs.manifest.clone_from(&self.manifest);
         outputs.preview.clone_from(&self.preview);
         outputs.brain_mask.clone_from(&self.brain_mask);
+        outputs.instances.clone_from(&self.instances);
         outputs.lut.clone_from(&self.lut);
         outputs.probabilities.clone_from(&self.probabilities);
         outputs.overwrite = if self.overwrite { Overwrite::Replace } else { Overwrite::Refuse };
@@ -257,6 +262,7 @@ fn summary(manifest: &Manifest, outputs: &OutputPaths, verbosity: Verbosity) {
         ("manifest", outputs.manifest.as_ref()),
         ("picture", outputs.preview.as_ref()),
         ("brain mask", outputs.brain_mask.as_ref()),
+        ("instances", outputs.instances.as_ref()),
         ("color table", outputs.lut.as_ref()),
     ];
     for (what, path) in written {

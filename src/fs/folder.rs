@@ -107,7 +107,7 @@ pub(crate) fn replace(from: &Path, target: &Path) -> Result<()> {
     if is_dir(from) { replace_folder(from, target) } else { replace_file(from, target) }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, unix, feature = "dicom"))]
 mod tests {
     use super::*;
 

@@ -44,7 +44,7 @@ pub fn verify_model(model: &Model, options: &Options) -> Result<Vec<Check>> {
     let golden = model.golden()?;
     let (shape, input) = match &golden {
         Some(golden) => (golden.shape.clone(), golden.input.clone()),
-        None => made_up(&*reference)?,
+        None => made_up(model, &*reference)?,
     };
     let view = TensorView { shape: &shape, data: &input };
     let mut checks = vec![check_embedded(&*reference, view, golden.as_ref())?];
@@ -72,7 +72,7 @@ pub fn profile_model(model: &Model, precision: Precision) -> Result<Vec<super::e
     let engine = super::embedded::Engine::new(model.graph().clone(), precision)?;
     let (shape, input) = match model.golden()? {
         Some(golden) => (golden.shape, golden.input),
-        None => made_up(&engine)?,
+        None => made_up(model, &engine)?,
     };
     let view = TensorView { shape: &shape, data: &input };
     let output = engine.output_shape(&shape)?;
@@ -141,11 +141,13 @@ fn check_library(
 }
 
 /// A smooth input in 0..=1 of a size that the network takes.
-fn made_up(engine: &dyn Predictor) -> Result<(Vec<usize>, Vec<f32>)> {
+fn made_up(model: &Model, engine: &dyn Predictor) -> Result<(Vec<usize>, Vec<f32>)> {
     let info = engine.input();
+    let facts = model.graph().facts()?;
     let mut shape = vec![1, info.shape.get(1).copied().flatten().unwrap_or(1)];
-    for side in info.shape.iter().skip(2) {
-        shape.push(side.unwrap_or(SIDE));
+    for (side, axis) in info.shape.iter().skip(2).zip(&facts.axes) {
+        let (below, above) = axis.sizes.nearest(SIDE);
+        shape.push(side.or(above).or(below).unwrap_or(SIDE));
     }
     engine.output_shape(&shape)?;
     let last = shape.last().copied().unwrap_or(1);

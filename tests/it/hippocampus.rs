@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use unet_vol::formats::{self, ReadOptions};
+use unet_vol::inference::verification::verify_model;
 use unet_vol::inference::{EngineChoice, Options};
 use unet_vol::model::Model;
 use unet_vol::pipeline::{Outcome, Pipeline, PipelineBuilder};
@@ -15,6 +16,18 @@ fn builder() -> PipelineBuilder {
     let mut options = Options::default();
     options.engine = EngineChoice::Embedded;
     Pipeline::builder(Model::bundled("hippocampus").unwrap()).engine(options)
+}
+
+/// Without a stored case an input of a size that the network takes is made up: 64 is none.
+#[test]
+fn a_file_of_the_model_is_verified_without_its_stored_case() {
+    let bytes = Model::bundled("hippocampus").unwrap().bytes().to_vec();
+    let model = Model::from_bytes(bytes.into(), None, None).unwrap();
+    let checks = verify_model(&model, &Options::default()).unwrap();
+    assert!(
+        checks[0].engine.starts_with("embedded") && checks.iter().all(|check| check.passed != Some(false)),
+        "{checks:?}"
+    );
 }
 
 fn tiling(json: &str) -> Tiling {
