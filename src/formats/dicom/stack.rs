@@ -136,7 +136,8 @@ pub(super) fn arrange(instances: &[Instance], ids: &[PlaneId], digests: &Digests
         return Ok(Stack { slices, affine, tilt, duplicates, places: None, is_oriented, warnings });
     };
     let made = gap::interpolated(&places);
-    let message = format!("{reason}; {} slices of the even grid (k = {}) are interpolated", made.len(), listed(&made));
+    let (count, listed) = (made.len(), listed(&made));
+    let message = format!("{reason}; slices of the even grid that are interpolated: {count} (k = {listed})");
     warnings.push(Warning::new("resampled-slices", message));
     let resampled = Stack { slices, affine, tilt, duplicates, places: Some(places), is_oriented, warnings };
     Err(Refusal { reason, resampled: Some(Box::new(resampled)) })
