@@ -273,6 +273,29 @@ def _acquire(rs: np.random.RandomState, g: torch.Generator, img: Tensor) -> Tens
     return img
 
 
+def _field_of_view(rs: np.random.RandomState, shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """What the scanner saw of the grid: all of it (75 %), an axis cut off at one end, or a slab (mostly of axial slices)."""
+    field = [slice(0, n) for n in shape]
+    kind = rs.uniform()
+    if kind < 0.10:
+        ax = rs.randint(3)
+        w = rs.randint(2, shape[ax] // 4)
+        field[ax] = slice(w, shape[ax]) if rs.uniform() < 0.5 else slice(0, shape[ax] - w)
+    elif kind < 0.25:
+        ax = 2 if rs.uniform() < 0.6 else rs.randint(3)
+        thick = rs.randint(shape[ax] // 4, 3 * shape[ax] // 4)
+        start = rs.randint(0, shape[ax] - thick + 1)
+        field[ax] = slice(start, start + thick)
+    return tuple(field)
+
+
+def _only(x: Tensor, field: tuple[slice, ...]) -> Tensor:
+    """`x` inside the field of view, 0 outside, as the program pads what a scan does not hold."""
+    y = torch.zeros_like(x)
+    y[field] = x[field]
+    return y
+
+
 def synthesise(
     gen: Tensor,
     rs: np.random.RandomState,
@@ -281,7 +304,8 @@ def synthesise(
     thick: bool = True,
 ) -> Sample:
     """[2X, 2Y, 2Z] uint8 gen indices at 1 mm -> a random image and its target at 2 mm. `intensities` (mean and sd of
-    each gen, [54]) takes the place of random ones; without `thick` the image keeps the resolution of the grid."""
+    each gen, [54]) takes the place of random ones; without `thick` the image keeps the resolution of the grid and its
+    whole field of view."""
     g = torch.Generator().manual_seed(int(rs.randint(2**31)))
     mean, sd = intensities or draw_intensities(rs, t1_share)
     seg = torch.from_numpy(GEN_TO_CLASS)
@@ -306,14 +330,6 @@ def synthesise(
     if rs.uniform() < 0.4:
         img, keep = _skull_strip(rs, img, (per_block(~OUT_OF_BRAIN) > 0.4).float())
         first, second = first * keep, second * keep
-    elif rs.uniform() < 0.12:  # a field of view that ends early
-        ax = rs.randint(3)
-        n = img.shape[2 + ax]
-        w = rs.randint(2, n // 4)
-        start = 0 if rs.uniform() < 0.5 else n - w
-        img.narrow(2 + ax, start, w).zero_()
-        first.narrow(ax, start, w).zero_()
-        second.narrow(ax, start, w).zero_()
     img = img.clamp_(min=0)
     if rs.uniform() < 0.9:  # bias field
         k = rs.randint(2, 6)
@@ -323,11 +339,12 @@ def synthesise(
         img = _acquire(rs, g, img)
     if rs.uniform() < 0.6:  # scanner noise
         img = (img + torch.randn(img.shape, generator=g) * float(img.max()) * rs.uniform(0, 0.04)).abs_()
-    some = img.reshape(-1)[::7]
+    field = _field_of_view(rs, img.shape[2:]) if thick else (slice(None),) * 3
+    some = img[0, 0][field].reshape(-1)[::7]
     lo, hi = _percentile(some, rs.uniform(0, 1.0)), _percentile(some, rs.uniform(98.5, 99.9))
     img = ((img - lo) / max(hi - lo, 1e-6)).clamp_(0, 1)
     img = img.pow(float(np.exp(rs.normal(0, 0.25))))
-    return Sample(img[0, 0], first, second, share)
+    return Sample(*(_only(x, field) for x in (img[0, 0], first, second)), share)
 
 
 class Synth:
