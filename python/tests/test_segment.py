@@ -155,6 +155,7 @@ def test_two_threads_segment_at_once() -> None:
 def test_the_gil_is_free_and_ctrl_c_stops_the_work(head: Path, tmp_path: Path) -> None:
     script = f"""
 import os, signal, threading, time, unet_vol
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 ticks = []
 def tick():
     while True:
@@ -231,6 +232,7 @@ def test_a_forked_child_works_with_threads_of_its_own() -> None:
 def test_ctrl_c_stops_a_stage_midway(call: str, tmp_path: Path) -> None:
     script = f"""
 import os, signal, threading, time, numpy as np, unet_vol
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 f = np.asfortranarray(np.random.default_rng(0).normal(size=(300, 300, 300)).astype(np.float32))
 noise = np.asfortranarray(np.tile(f > 0.5, (2, 1, 1)).astype(np.uint8))
 e = np.eye(4)
@@ -266,7 +268,8 @@ def test_the_hippocampus_model_marks_both_parts_of_one() -> None:
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, head: Path) -> None:
-    script = f"import unet_vol, numpy as np\nunet_vol.write('a.nii.gz', (np.random.rand(300, 300, 300), np.eye(4)))"
+    handled = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script = f"{handled}import unet_vol, numpy as np\nunet_vol.write('a.nii.gz', (np.random.rand(300, 300, 300), np.eye(4)))"
     child = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not list(tmp_path.iterdir()) and child.poll() is None and time.monotonic() < deadline:
