@@ -1,6 +1,7 @@
 """An ONNX network of convolutions, pooling and nearest-neighbor upsampling as a PyTorch module, for timing PyTorch on it.
 
-Conv, Relu, MaxPool, Resize by whole factors, Add and Concat; anything else is refused.
+Conv, Relu, MaxPool, Resize by whole factors, Add and Concat, and weights stored as fp16 or int8 (Cast, Mul); anything else is
+refused.
 """
 
 import onnx
@@ -26,9 +27,18 @@ class OnnxNetwork(nn.Module):
         graph = onnx.load(path).graph
         constants = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in graph.initializer}
         self.input, self.output = graph.input[0].name, graph.output[0].name
-        self.steps = [self.step(node, constants) for node in graph.node]
+        self.steps = [self.step(node, constants) for node in graph.node if not self.folded(node, constants)]
         last = {name: step for step, (inputs, _, _) in enumerate(self.steps) for name in inputs}
         self.dead = [[name for name in set(inputs) if last[name] == n] for n, (inputs, _, _) in enumerate(self.steps)]
+
+    @staticmethod
+    def folded(node, constants):
+        """Whether the node is a step of how weights are stored, and its result a constant now."""
+        if node.op_type not in ("Cast", "Mul") or not all(name in constants for name in node.input):
+            return False
+        stored = [constants[name].float() for name in node.input]
+        constants[node.output[0]] = stored[0] if node.op_type == "Cast" else stored[0] * stored[1]
+        return True
 
     def step(self, node, constants):
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
