@@ -116,6 +116,15 @@ def test_labels_are_never_interpolated(rng: np.random.Generator) -> None:
     assert set(np.unique(fine.array)) <= set(np.unique(labels.array))
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan, -1, 0.5])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_no_label_is_refused(odd: float, dtype: type) -> None:
+    labels = np.zeros((3, 3, 3), dtype)
+    labels[1, 1, 1] = odd
+    with pytest.raises(unet_vol.UnsupportedError):
+        unet_vol.dice(labels, labels)
+
+
 def test_normalization_follows_its_formulas(rng: np.random.Generator) -> None:
     array = rng.normal(3.0, 2.0, (8, 9, 10))
     out = unet_vol.normalize(array)

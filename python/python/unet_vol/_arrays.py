@@ -37,7 +37,7 @@ def label_ids(array: ArrayLike, what: str = "a label volume") -> UInt16:
     if out.dtype.kind == "b" or out.dtype in (np.uint8, np.uint16):
         return out.astype(np.uint16, copy=False)
     if out.size:
-        low, high = out.min(), out.max()
+        low, high = out.min().item(), out.max().item()  # as Python's numbers: 65535 would be infinite as float16
         if not (low >= 0 and high <= 65535):
             raise UnsupportedError(f"{what} holds ids from 0 to 65535; this one goes from {low} to {high}")
         if out.dtype.kind == "f" and not np.array_equal(out, np.rint(out)):
