@@ -40,6 +40,15 @@ fn segment(folder: &Path) -> Segmentation {
     pipeline.run_files(&[folder], &options).unwrap()
 }
 
+/// Labels in every form that a series can have.
+fn every_form(folder: &Path) -> OutputPaths {
+    let mut outputs = OutputPaths::new(folder.join("labels.nii.gz"));
+    outputs.dicom_seg = Some(folder.join("seg.dcm"));
+    outputs.rtstruct = Some(folder.join("structures.dcm"));
+    outputs.secondary_capture = Some(folder.join("captures"));
+    outputs
+}
+
 /// Labels of the slices one after the other, as the samples say.
 fn wanted(along: &[f64]) -> Vec<u16> {
     along.iter().flat_map(|&mm| samples(mm)).map(|sample| 10 * sample).collect()
@@ -61,11 +70,7 @@ fn where_slices_are_missing_every_object_has_the_labels_of_those_that_are_there(
         assert!(warning.message.contains("k = 2, 6, 7"), "{warning:?}");
         let slices = done.outcome.slices.as_ref().unwrap();
         assert_eq!(slices.ids.data(), wanted(&along));
-        let mut outputs = OutputPaths::new(dir.path().join("labels.nii.gz"));
-        outputs.dicom_seg = Some(dir.path().join("seg.dcm"));
-        outputs.rtstruct = Some(dir.path().join("structures.dcm"));
-        outputs.secondary_capture = Some(dir.path().join("captures"));
-        done.write(&outputs).unwrap();
+        done.write(&every_form(dir.path())).unwrap();
 
         // The label volume has the even grid of the image that `convert` writes, and the labels of the slices on it.
         let volume = formats::read_labels(dir.path().join("labels.nii.gz"), &ReadOptions::new()).unwrap().labels;
@@ -131,11 +136,7 @@ fn slices_of_uneven_steps_are_decided_where_they_are() {
         let values: Vec<f32> = along.iter().flat_map(|&mm| samples(mm)).map(f32::from).collect();
         assert_eq!(kept.data(), values);
 
-        let mut outputs = OutputPaths::new(dir.path().join("labels.nii.gz"));
-        outputs.dicom_seg = Some(dir.path().join("seg.dcm"));
-        outputs.rtstruct = Some(dir.path().join("structures.dcm"));
-        outputs.secondary_capture = Some(dir.path().join("captures"));
-        done.write(&outputs).unwrap();
+        done.write(&every_form(dir.path())).unwrap();
         let volume = formats::read_labels(dir.path().join("labels.nii.gz"), &ReadOptions::new()).unwrap().labels;
         assert_eq!(
             (volume.grid().shape(), volume.ids.data()),

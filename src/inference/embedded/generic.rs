@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::kernels::{Epilogue, LANES, Lanes, Post, Simd, binary, values_mut};
+use super::kernels::{Epilogue, LANES, Lanes, Post, Simd, values_mut};
 use super::lower::{pad_maps, slice_maps, unsupported};
 use crate::error::Result;
 use crate::model::graph::{Binary, Layer, Network, Op, PadMode, Reduction};
@@ -188,7 +188,7 @@ impl Generic {
                 }
             }
             Self::Binary { binary: function, operands } => {
-                each(output, |i| binary(*function, input[operands[0].offset(i)], other[operands[1].offset(i)]));
+                each(output, |i| function.of(input[operands[0].offset(i)], other[operands[1].offset(i)]));
             }
             Self::Slope { operands } => each(output, |i| {
                 let (x, slope) = (input[operands[0].offset(i)], other[operands[1].offset(i)]);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::convert::{cast, dequantized, widened};
-use super::function::{Binary, Unary, float, float_function, integer};
+use super::function::{Binary, Unary, float_function, integer};
 use super::operands::{Operands, broadcast};
 use super::tensor::{Data, Tensor, element_count};
 use crate::error::{Error, Result};
@@ -295,9 +295,7 @@ fn zip(operands: &Operands<'_>, name: &str, a: &Tensor, b: &Tensor, budget: &mut
         (Data::F32(a), Data::F32(b)) => {
             let pairs = a.iter().zip(b.iter());
             match (function, comparison) {
-                (Some(function), _) => {
-                    Some(Tensor::floats(shape, pairs.map(|(&a, &b)| float(function, a, b)).collect()))
-                }
+                (Some(function), _) => Some(Tensor::floats(shape, pairs.map(|(&a, &b)| function.of(a, b)).collect())),
                 (_, Some(holds)) => {
                     let truth = pairs.map(|(a, b)| i64::from(a.partial_cmp(b).is_some_and(holds))).collect();
                     Some(Tensor::ints(shape, truth))

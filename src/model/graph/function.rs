@@ -166,6 +166,21 @@ impl Binary {
             Self::Max => "Max",
         }
     }
+
+    /// What the function gives for two numbers; NaN where either is, as ONNX Runtime has it.
+    #[inline(always)]
+    pub(crate) fn of(self, a: f32, b: f32) -> f32 {
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Pow => a.powf(b),
+            Self::Min if a < b || a.is_nan() => a,
+            Self::Max if a > b || a.is_nan() => a,
+            Self::Min | Self::Max => b,
+        }
+    }
 }
 
 /// What a reduction computes.
@@ -197,20 +212,7 @@ pub(super) fn float_function(function: Unary) -> Option<fn(f32) -> f32> {
     })
 }
 
-/// What a function gives for two numbers.
-pub(super) fn float(function: Binary, a: f32, b: f32) -> f32 {
-    match function {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        Binary::Div => a / b,
-        Binary::Pow => a.powf(b),
-        Binary::Min => a.min(b),
-        Binary::Max => a.max(b),
-    }
-}
-
-/// As [`float`], of integers; `None` where the result is none.
+/// As [`Binary::of`], of integers; `None` where the result is none.
 pub(super) fn integer(function: Binary, a: i64, b: i64) -> Option<i64> {
     match function {
         Binary::Add => a.checked_add(b),
@@ -220,5 +222,18 @@ pub(super) fn integer(function: Binary, a: i64, b: i64) -> Option<i64> {
         Binary::Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
         Binary::Min => Some(a.min(b)),
         Binary::Max => Some(a.max(b)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Binary;
+
+    #[test]
+    fn the_smaller_and_the_larger_of_a_number_and_nan_are_nan() {
+        for function in [Binary::Min, Binary::Max] {
+            assert!(function.of(f32::NAN, 1.0).is_nan() && function.of(1.0, f32::NAN).is_nan());
+        }
+        assert_eq!((Binary::Min.of(1.0, 2.0), Binary::Max.of(1.0, 2.0)), (1.0, 2.0));
     }
 }

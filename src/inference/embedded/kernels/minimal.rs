@@ -87,10 +87,10 @@ impl Minimal {
         let strips = row_pairs.div_ceil(rows);
         let run = (to.depth * strips / 32).clamp(2, RUN).min(to.depth);
         let streams = streams.clamp(1, strips * to.depth.div_ceil(run));
-        // An odd distance spreads the places over the cache.
-        let stride = (rows * columns) | 1;
-        let ring = (places * stride).div_ceil(LANES);
-        Some(Self { pads, depth, rows, columns, run, kept, streams, parts: [ring, sums * stride, 2 * columns + 2] })
+        let mut minimal = Self { pads, depth, rows, columns, run, kept, streams, parts: [0; 3] };
+        let stride = minimal.stride();
+        minimal.parts = [(places * stride).div_ceil(LANES), sums * stride, 2 * columns + 2];
+        Some(minimal)
     }
 
     /// Lanes that a run works in.
@@ -103,7 +103,7 @@ impl Minimal {
         (pad, (2 * output.div_ceil(2) + 2).saturating_sub(pad + input))
     }
 
-    /// From one place to the next.
+    /// From one place to the next: an odd distance spreads the places over the cache.
     pub(super) fn stride(&self) -> usize {
         (self.rows * self.columns) | 1
     }

@@ -30,7 +30,7 @@ pub(super) use minimal::{Filtered, Minimal, filtered};
 pub(super) use normalize::{Job as Normalize, scratch, softmax};
 pub(super) use plain::{HEAD_BLOCKS, head_input};
 pub(super) use pool::{CubicNeighbors, Job as Pool, Neighbors, Pooling, interpolate, interpolate_cubic};
-pub(super) use post::{Epilogue, Other, Post, binary};
+pub(super) use post::{Epilogue, Other, Post};
 pub(crate) use simd::Simd;
 pub(super) use weights::{Order, Packed};
 pub(super) use window::{Axis, Windows, axes, padded_counts};

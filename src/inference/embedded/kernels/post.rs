@@ -207,32 +207,6 @@ fn zip(row: &mut [Lanes], operand: Operand<'_>, f: impl Fn(f32, f32) -> f32) {
     }
 }
 
-/// The function of two variables.
-#[inline(always)]
-pub(crate) fn binary(function: Binary, a: f32, b: f32) -> f32 {
-    match function {
-        Binary::Add => a + b,
-        Binary::Sub => a - b,
-        Binary::Mul => a * b,
-        Binary::Div => a / b,
-        Binary::Pow => a.powf(b),
-        Binary::Min => {
-            if a < b || a.is_nan() {
-                a
-            } else {
-                b
-            }
-        }
-        Binary::Max => {
-            if a > b || a.is_nan() {
-                a
-            } else {
-                b
-            }
-        }
-    }
-}
-
 versions! {
     fn combine(row: &mut [Lanes], operand: Operand<'_>, function: Binary, reversed: bool) {
         match (function, reversed) {
@@ -242,8 +216,8 @@ versions! {
             (Binary::Sub, true) => zip(row, operand, |a, b| b - a),
             (Binary::Div, false) => zip(row, operand, |a, b| a / b),
             (Binary::Div, true) => zip(row, operand, |a, b| b / a),
-            (other, false) => zip(row, operand, |a, b| binary(other, a, b)),
-            (other, true) => zip(row, operand, |a, b| binary(other, b, a)),
+            (other, false) => zip(row, operand, |a, b| other.of(a, b)),
+            (other, true) => zip(row, operand, |a, b| other.of(b, a)),
         }
     }
 }
