@@ -28,6 +28,9 @@ const SIDECAR: &str = "_dseg.json";
 const NAMES: &str = "_dseg.tsv";
 const STATISTICS: &str = "_stats.csv";
 const PREVIEW: &str = "_preview.png";
+const INSTANCES: &str = "_instances_seg.nii.gz";
+/// Goes on with the description in the stem: `_desc-unetvolInstances_dseg.nii.gz`.
+const BIDS_INSTANCES: &str = "Instances_dseg.nii.gz";
 const DATASET: &str = "dataset_description.json";
 
 impl Layout {
@@ -52,11 +55,23 @@ impl Layout {
         }
     }
 
+    fn instances(self) -> &'static str {
+        match self {
+            Self::Mirror => INSTANCES,
+            Self::Bids => BIDS_INSTANCES,
+        }
+    }
+
     /// What follows the stem in the names of a case's files, the labels first.
     fn suffixes(self, forms: &[OutputFormat], options: &BatchOptions) -> Vec<&'static str> {
         let is_bids = self == Self::Bids;
-        let optional =
-            [(SIDECAR, is_bids), (NAMES, is_bids), (STATISTICS, options.statistics), (PREVIEW, options.preview)];
+        let optional = [
+            (SIDECAR, is_bids),
+            (NAMES, is_bids),
+            (STATISTICS, options.statistics),
+            (PREVIEW, options.preview),
+            (self.instances(), options.instances),
+        ];
         let optional = optional.into_iter().filter_map(|(suffix, wanted)| wanted.then_some(suffix));
         forms.iter().map(|&form| self.labels(form)).chain(optional).collect()
     }
@@ -111,6 +126,7 @@ impl Layout {
         paths.segmentation.clone_from(&options.segmentation);
         paths.statistics = options.statistics.then(|| aside(STATISTICS));
         paths.preview = options.preview.then(|| aside(PREVIEW));
+        paths.instances = options.instances.then(|| aside(self.instances()));
         paths.overwrite = Overwrite::Replace;
         let manifest = segmentation.write_anyway(&paths)?;
         if self == Self::Bids {

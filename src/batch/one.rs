@@ -10,7 +10,7 @@ use crate::formats::{self, DataType, ReadOptions, WriteOptions};
 use crate::fs::{self, Overwrite};
 use crate::geometry::{Grid, Orientation};
 use crate::inference::Backend;
-use crate::labels::{self, InstanceOptions, Statistics};
+use crate::labels::{self, Instances, Statistics};
 use crate::model::ModelSpec;
 use crate::pipeline::{Origin, Outcome, Pipeline, Stage, Watch};
 use crate::report::{self, Certificate, FileRecord, Manifest, ModelRecord, StageSeconds};
@@ -113,6 +113,11 @@ pub fn write_labels(
     })
 }
 
+/// Instances are to be written that the pipeline does not find.
+pub(super) fn no_instances() -> Error {
+    Error::usage("the pipeline does not number instances").hint("build it with PipelineBuilder::instances")
+}
+
 /// A picture says nothing about the world: its ids are compared one by one, and their places within the picture.
 fn check_picture(path: &Path, labels: &LabelMap, read: &ReadOptions) -> Result<Certificate> {
     let read = read.clone().with_input_spacing(Some(labels.grid().spacing()));
@@ -161,6 +166,7 @@ impl Segmentation {
     pub(super) fn write_anyway(&self, outputs: &OutputPaths) -> Result<Manifest> {
         let start = Instant::now();
         let overwrite = outputs.overwrite;
+        let instances = outputs.instances.as_ref().map(|path| Ok((path, self.instances()?))).transpose()?;
         let mut manifest = self.manifest();
         if let Some(path) = &outputs.labels {
             manifest.certificate = Some(self.write_labels(path, self.labels(), overwrite)?);
@@ -171,9 +177,8 @@ impl Segmentation {
         if let Some(path) = &outputs.brain_mask {
             self.write_labels(path, &self.brain_mask(), overwrite)?;
         }
-        if let Some(path) = &outputs.instances {
-            let objects = labels::instances(self.labels(), &InstanceOptions::default())?.paint()?;
-            self.write_labels(path, &LabelMap::new(objects, LabelTable::default()), overwrite)?;
+        if let Some((path, instances)) = instances {
+            self.write_labels(path, &LabelMap::new(instances.paint()?, LabelTable::default()), overwrite)?;
         }
         if let Some(path) = &outputs.probabilities {
             self.write_probabilities(path, overwrite)?;
@@ -236,6 +241,10 @@ impl Segmentation {
 
     fn write_labels(&self, path: &Path, labels: &LabelMap, overwrite: Overwrite) -> Result<Certificate> {
         write_labels(path, labels, &self.inputs.source, self.inputs.assume_orientation, overwrite)
+    }
+
+    fn instances(&self) -> Result<&Instances> {
+        self.outcome.instances.as_ref().ok_or_else(no_instances)
     }
 
     /// 1 in every structure of the model's `brain` volume, or in every label where it names none.

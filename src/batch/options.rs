@@ -88,6 +88,8 @@ pub struct BatchOptions {
     pub statistics: bool,
     /// A picture, `.._preview.png`, for each case.
     pub preview: bool,
+    /// A label volume of the instances, `.._instances_seg.nii.gz`, for each case; the pipeline numbers them.
+    pub instances: bool,
     /// How the cases are read.
     pub study: StudyOptions,
 }
@@ -108,6 +110,7 @@ impl BatchOptions {
             segmentation: SegmentationOptions::default(),
             statistics: false,
             preview: false,
+            instances: false,
             study: StudyOptions::default(),
         }
     }

@@ -31,7 +31,7 @@ pub struct OutputPaths {
     pub preview: Option<PathBuf>,
     /// A mask of all structures of the model's `brain` volume, or of all labels.
     pub brain_mask: Option<PathBuf>,
-    /// Connected voxels of one label, numbered in scan order from 1.
+    /// [`Outcome::instances`](crate::pipeline::Outcome::instances): connected voxels of one label, numbered from 1.
     pub instances: Option<PathBuf>,
     /// A color table as FreeSurfer has it.
     pub lut: Option<PathBuf>,

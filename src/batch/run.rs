@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::case::Case;
 use super::inputs::Inputs;
 use super::ledger::{self, Entry, LabelVolume, Ledger, Status};
-use super::one::Segmentation;
+use super::one::{Segmentation, no_instances};
 use super::options::{BatchOptions, BatchProgress, Existing};
 use super::space;
 use super::summary::{self, BatchSummary};
@@ -25,7 +25,7 @@ use crate::report::FileRecord;
 /// done once its line is in the ledger, and its files are moved to their names in one step each before that.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] for an earlier ledger; [`crate::ErrorKind::Output`] when the outputs would not
+/// [`crate::ErrorKind::Usage`] for an earlier ledger, or instances that the pipeline does not number; [`crate::ErrorKind::Output`] when the outputs would not
 /// fit the file system or the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
 pub fn run(
     pipeline: &Pipeline,
@@ -33,6 +33,9 @@ pub fn run(
     options: &BatchOptions,
     progress: &(dyn Fn(BatchProgress<'_>) + Sync),
 ) -> Result<BatchSummary> {
+    if options.instances && !pipeline.finds_instances() {
+        return Err(no_instances());
+    }
     cases.retain(|case| options.shard.is_none_or(|shard| shard.takes(&case.name)));
     fs::make_dir(&options.output)?;
     let past = match options.existing {
@@ -65,7 +68,8 @@ pub fn run(
 
 /// SHA-256 of all that decides the outputs of a case, but its input.
 fn settings(pipeline: &Pipeline, options: &BatchOptions) -> Result<String> {
-    let parts = (&options.study, &options.formats, options.statistics, options.preview, options.layout);
+    let parts =
+        (&options.study, &options.formats, options.statistics, options.preview, options.instances, options.layout);
     #[cfg(feature = "dicom")]
     let parts = (parts, options.segmentation.kind, options.segmentation.keep_empty_frames);
     Ok(fs::sha256_of(format!("{} {parts:?}", pipeline.fingerprint()?).as_bytes()))

@@ -20,7 +20,8 @@ pub(super) fn check(cases: &[&Case], options: &BatchOptions) -> Result<()> {
     let bytes = |case: &&Case| {
         let voxels =
             case.probe(&options.study).map_or(0, |probe| probe.grid.shape().iter().map(|&n| n as u64).product());
-        voxels / VOXELS_PER_BYTE + TEXTS + if options.preview { PICTURE } else { 0 }
+        let volumes = 1 + u64::from(options.instances);
+        volumes * voxels / VOXELS_PER_BYTE + TEXTS + if options.preview { PICTURE } else { 0 }
     };
     let needed = cases.par_iter().map(bytes).sum();
     fs::available(&options.output).map_or(Ok(()), |free| fits(needed, free, &options.output))

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use unet_vol::batch::{
     self, BatchOptions, BatchProgress, BatchSummary, Case, DiscoverOptions, Existing, Layout, Shard, Status,
 };
+use unet_vol::labels::InstanceOptions;
 use unet_vol::pipeline::Pipeline;
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Result};
@@ -104,6 +105,10 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Output")]
     preview: bool,
 
+    /// Each lesion, cell or other connected piece of a label with a number of its own, in a volume beside the labels.
+    #[arg(long, help_heading = "Output")]
+    instances: bool,
+
     /// Let words of patients' names stand in names of outputs, ledger and log; otherwise each is replaced by "anon".
     #[arg(long, help_heading = "Output")]
     with_phi: bool,
@@ -163,6 +168,9 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
     if let Some(Size(bytes)) = arguments.max_ram {
         builder = builder.max_bytes(bytes);
     }
+    if arguments.instances {
+        builder = builder.instances(InstanceOptions::default());
+    }
     let pipeline = builder.build()?;
     let mut find = DiscoverOptions::default();
     find.pattern.clone_from(&arguments.pattern);
@@ -218,6 +226,7 @@ impl Arguments {
         }
         options.statistics = self.stats;
         options.preview = self.preview;
+        options.instances = self.instances;
         options.study.volume = self.volume;
         options.study.match_grid = self.match_grid;
         options.study.on_gap = self.on_gap.into();

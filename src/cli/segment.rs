@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use unet_vol::batch::{OutputPaths, Segmentation, StudyOptions};
+use unet_vol::labels::InstanceOptions;
 use unet_vol::pipeline::{Pipeline, Plan};
 use unet_vol::report::Manifest;
 use unet_vol::{Error, ErrorKind, Orientation, Overwrite, Result};
@@ -144,6 +145,9 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         .cancel(cancel.clone());
     if let Some(Size(bytes)) = arguments.max_ram {
         builder = builder.max_bytes(bytes);
+    }
+    if outputs.instances.is_some() {
+        builder = builder.instances(InstanceOptions::default());
     }
     let pipeline = builder.build()?;
     if arguments.dry_run {

@@ -28,7 +28,7 @@ use crate::error::{Error, Result, Warning};
 use crate::fs;
 use crate::geometry::Grid;
 use crate::inference::{self, Backend, ModelFile, Predictor};
-use crate::labels::{Confidence, Step};
+use crate::labels::{Confidence, InstanceOptions, Instances, Step};
 use crate::model::{Model, ModelSpec};
 use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
@@ -62,6 +62,7 @@ struct Settings {
     max_bytes: Option<u64>,
     keep_probabilities: bool,
     keep_labels: Vec<String>,
+    instances: Option<InstanceOptions>,
     tta: bool,
     watch: Watch,
 }
@@ -117,6 +118,13 @@ impl PipelineBuilder {
     #[must_use]
     pub fn keep_labels(mut self, labels: Vec<String>) -> Self {
         self.settings.keep_labels = labels;
+        self
+    }
+
+    /// Numbers the connected pieces of each label, for [`Outcome::instances`].
+    #[must_use]
+    pub fn instances(mut self, options: InstanceOptions) -> Self {
+        self.settings.instances = Some(options);
         self
     }
 
@@ -208,6 +216,8 @@ pub struct Outcome {
     /// The labels of the slices that the input was resampled from, for [`Pipeline::segment_slices`]: on
     /// [`Grid::of_slices`].
     pub slices: Option<LabelMap>,
+    /// The connected pieces of each label, where they were asked for.
+    pub instances: Option<Instances>,
     /// The probabilities of all classes, where they were asked for.
     pub probabilities: Option<Probabilities>,
     /// How sure the network was of each label that won a voxel of its grid; empty for models whose decision is not the
@@ -370,10 +380,15 @@ impl Pipeline {
             &self.spec,
             &self.origin.sha256,
             (&backend.engine, &backend.version, &backend.provider, &backend.precision),
-            (&settings.tiling, &settings.postprocess, &settings.keep_labels, settings.tta),
+            (&settings.tiling, &settings.postprocess, &settings.keep_labels, settings.instances, settings.tta),
         ));
         let parts = parts.map_err(|e| Error::internal("the settings have no JSON form").because(e))?;
         Ok(fs::sha256_of(&parts))
+    }
+
+    /// True when [`Outcome::instances`] will be there.
+    pub(crate) fn finds_instances(&self) -> bool {
+        self.settings.instances.is_some()
     }
 
     /// Progress and cancellation, for the stages outside.

@@ -21,6 +21,9 @@ const THREAD_BYTES: u64 = 4 * limits::MIB;
 /// Bytes per voxel of a label volume that its runs may take in the steps on components: 20 bytes for each run and once
 /// more while slabs are joined, with a run per 8 voxels. Heads have one per 20 or more.
 const RUN_BYTES: u64 = 5;
+/// The part of them that is kept for instances, and bytes of the table of as many objects as a file of them can number.
+const KEPT_RUN_BYTES: u64 = 3;
+const OBJECTS_BYTES: u64 = (u16::MAX as u64) * 144;
 /// The part of a patch that each further try is shorter by is one in this many.
 const SHORTENING: usize = 5;
 
@@ -212,7 +215,11 @@ impl Plan {
         let network = fed + engine + pass_bytes(layout, &shape, working, targets, decide, runs);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
-        let steps = if pipeline.steps().is_empty() { 0 } else { RUN_BYTES * source.voxels() as u64 };
+        let voxels = source.voxels() as u64;
+        let objects = pipeline.finds_instances();
+        let steps = if pipeline.steps().is_empty() && !objects { 0 } else { RUN_BYTES * voxels };
+        // The runs of the objects, their table and the numbers as a volume.
+        let objects = if objects { KEPT_RUN_BYTES * voxels + OBJECTS_BYTES + 2 * voxels } else { 0 };
         let kept = if pipeline.settings.keep_probabilities {
             3 * floats(source.voxels()) + 2 * floats(working.voxels())
         } else {
@@ -222,8 +229,8 @@ impl Plan {
             StageBytes { name: "read", bytes: study },
             StageBytes { name: "prepare", bytes: study + prepare },
             StageBytes { name: "network", bytes: study + network },
-            StageBytes { name: "postprocess", bytes: after + steps },
-            StageBytes { name: "write", bytes: after + kept },
+            StageBytes { name: "postprocess", bytes: after + steps.max(objects) },
+            StageBytes { name: "write", bytes: after + kept + objects },
         ];
         let peak_bytes = stages.iter().map(|stage| stage.bytes).max().unwrap_or(0);
         Ok(Self {

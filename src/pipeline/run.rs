@@ -14,11 +14,11 @@ use super::{Outcome, Pipeline};
 use crate::error::{Error, Result, Warning};
 use crate::geometry::{Grid, float, slices_at};
 use crate::inference::TensorView;
-use crate::labels::{Confidence, ConfidenceMeter, Decider, postprocess};
+use crate::labels::{Confidence, ConfidenceMeter, Decider, instances_until, postprocess};
 use crate::limits;
 use crate::resample::Outside;
 use crate::tiling::{Layout, Tile};
-use crate::volume::{LabelMap, Volume};
+use crate::volume::{LabelMap, Volume, VolumeView};
 
 /// Labels of a study, on the caller's threads.
 pub(super) fn run(pipeline: &Pipeline, channels: &[Volume], places: Option<&[f64]>) -> Result<Outcome> {
@@ -72,13 +72,17 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume], places: Option<&[f64
     for labels in std::iter::once(&mut labels).chain(&mut slices) {
         pipeline.keep.apply(labels)?;
     }
+    let options = pipeline.settings.instances.as_ref();
+    let objects = options.map(|options| instances_until(VolumeView::from(&labels.ids), options, &watch.cancel));
+    let instances = objects.transpose()?;
     warnings.extend(verdict);
     if labels.is_empty() && !warnings.iter().any(|warning| warning.code == NOT_FOUND) {
         warnings.push(Warning::new("empty", "no voxel got a label"));
     }
     clock.stop(Stage::Postprocess);
     watch.step(Stage::Postprocess, 1, 1)?;
-    Ok(Outcome { labels, slices, probabilities, confidence, plan: layouts.plan, warnings, seconds: clock.seconds })
+    let (plan, seconds) = (layouts.plan, clock.seconds);
+    Ok(Outcome { labels, slices, instances, probabilities, confidence, plan, warnings, seconds })
 }
 
 /// What the network's scores came to.

@@ -117,19 +117,25 @@ fn the_output_mirrors_the_input_and_a_bad_file_is_recorded() {
     #[cfg(unix)]
     std::os::unix::fs::symlink(place.input(), place.input().join("a/loop")).unwrap();
     let before = tree_of_files(&place);
-    let (out, err) = place.run(&["--stats", "--preview", "--log-file", &log(&place)], 7);
+    let (out, err) = place.run(&["--stats", "--preview", "--instances", "--log-file", &log(&place)], 7);
     assert!(out.contains("a/cut") && out.contains("5 done, 0 skipped, 1 failed"), "{out}");
     assert!(err.contains("not a medical device"), "{err}");
     assert_eq!(tree_of_files(&place), before, "the input is as it was");
     let (_, names) = results(&place.output());
     for name in ["t1", "a/t1", "a/b c/x"] {
-        for suffix in ["_seg.nii.gz", "_stats.csv", "_preview.png"] {
+        for suffix in ["_seg.nii.gz", "_stats.csv", "_preview.png", "_instances_seg.nii.gz"] {
             assert!(names.contains(&format!("{name}{suffix}")), "{names:?}");
         }
+        let [labels, objects] = ["_seg.nii.gz", "_instances_seg.nii.gz"].map(|suffix| {
+            let path = place.output().join(format!("{name}{suffix}"));
+            unet_vol::formats::read_labels(path, &Default::default()).unwrap().labels
+        });
+        let found = unet_vol::labels::instances(&labels, &Default::default()).unwrap();
+        assert_eq!(objects.ids.data(), found.paint::<u16>().unwrap().data());
     }
-    let same = names.iter().filter(|name| name.to_lowercase().starts_with("same_") && name.ends_with("_seg.nii.gz"));
+    let same = names.iter().filter(|name| name.to_lowercase().starts_with("same_") && name.ends_with("_preview.png"));
     assert_eq!(same.count(), 2, "{names:?}");
-    assert_eq!(names.len(), 5 * 3 + 2, "{names:?}");
+    assert_eq!(names.len(), 5 * 4 + 2, "{names:?}");
     let lines = place.lines("ledger.jsonl");
     assert_eq!(lines.len(), 6);
     for line in &lines {
@@ -137,7 +143,7 @@ fn the_output_mirrors_the_input_and_a_bad_file_is_recorded() {
         assert_eq!(is_done, line["case"] != "a/cut", "{line}");
         assert_eq!(line["input_sha256"].as_str().unwrap().len(), 64);
         assert_eq!(line["model_sha256"].as_str().unwrap().len(), 64);
-        assert_eq!(line["outputs"].as_array().unwrap().len(), if is_done { 3 } else { 0 });
+        assert_eq!(line["outputs"].as_array().unwrap().len(), if is_done { 4 } else { 0 });
     }
     let csv = std::fs::read_to_string(place.output().join("summary.csv")).unwrap();
     let mut rows = csv.lines();
@@ -307,7 +313,8 @@ fn a_bids_derivative_has_names_of_entities_and_its_own_description() {
         write(&place.input(), &format!("scans/{k}"), &slice.file(crate::dicom_writer::EXPLICIT));
     }
     let cases = if cfg!(feature = "dicom") { 5 } else { 4 };
-    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview"], 0), "done"), cases);
+    let all = ["--layout", "bids", "--stats", "--preview", "--instances"];
+    assert_eq!(count(&place.statuses(&all, 0), "done"), cases);
     let files = tree(&place.output());
     for stem in [
         "sub-01/ses-a/anat/sub-01_ses-a_space-orig_desc-unetvol",
@@ -315,7 +322,9 @@ fn a_bids_derivative_has_names_of_entities_and_its_own_description() {
         "sub-02/anat/sub-02_space-orig_desc-unetvolT2w",
         "sub-wardx1/anat/sub-wardx1_space-orig_desc-unetvol",
     ] {
-        for suffix in ["_dseg.nii.gz", "_dseg.json", "_dseg.tsv", "_stats.csv", "_preview.png"] {
+        let suffixes =
+            ["_dseg.nii.gz", "_dseg.json", "_dseg.tsv", "_stats.csv", "_preview.png", "Instances_dseg.nii.gz"];
+        for suffix in suffixes {
             assert!(files.contains_key(&format!("{stem}{suffix}")), "{stem}{suffix} {:?}", files.keys());
         }
     }
@@ -333,7 +342,7 @@ fn a_bids_derivative_has_names_of_entities_and_its_own_description() {
     let dataset = json("dataset_description.json");
     assert_eq!((&dataset["DatasetType"], &dataset["DatasetLinks"]["raw"]), (&"derivative".into(), &"../in".into()));
     assert_eq!(dataset["GeneratedBy"][0]["Name"], "unet-vol");
-    assert_eq!(count(&place.statuses(&["--layout", "bids", "--stats", "--preview", "--resume"], 0), "skipped"), cases);
+    assert_eq!(count(&place.statuses(&[&all[..], &["--resume"]].concat(), 0), "skipped"), cases);
     std::fs::write(place.output().join("dataset_description.json"), b"{\"Name\": \"theirs\"}").unwrap();
     let (_, err) = place.run(&["--layout", "bids", "--resume"], 2);
     assert!(err.contains("of another origin"), "{err}");

@@ -2,7 +2,10 @@
 
 use std::io::{Read, Write};
 
-use unet_vol::batch::{BatchOptions, DiscoverOptions, Entry, Existing, OutputFormat, Status, discover, run};
+use unet_vol::ErrorKind;
+use unet_vol::batch::{
+    BatchOptions, DiscoverOptions, Entry, Existing, OutputFormat, OutputPaths, Status, discover, run,
+};
 use unet_vol::formats::{self, OnGap};
 use unet_vol::pipeline::Pipeline;
 
@@ -33,6 +36,24 @@ fn what_was_read_in_another_way_is_not_finished() {
     assert_eq!(status(OnGap::Resample), Status::Done);
     assert_eq!(status(OnGap::Resample), Status::Skipped);
     assert_eq!(status(OnGap::Refuse), Status::Done);
+}
+
+#[test]
+fn instances_that_the_pipeline_does_not_number_are_refused_before_the_work() {
+    let place = Place::new(&["x_0000.nii", "x_0001.nii"]);
+    let pipeline = brighter();
+    let mut options = BatchOptions::new(place.output());
+    options.instances = true;
+    let cases = discover(&place.input(), &place.output(), pipeline.spec(), &DiscoverOptions::default()).unwrap();
+    let error = run(&pipeline, cases, &options, &|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
+    assert!(!place.output().exists(), "{error}");
+    let mut outputs = OutputPaths::new(place.input().join("seg.nii"));
+    outputs.instances = Some(place.input().join("objects.nii"));
+    let files = ["x_0000.nii", "x_0001.nii"].map(|name| place.input().join(name));
+    let done = pipeline.run_files(&files, &Default::default()).unwrap();
+    assert_eq!(done.write(&outputs).unwrap_err().kind(), ErrorKind::Usage);
+    assert!(!place.input().join("seg.nii").exists());
 }
 
 /// Runs a batch in the library.

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use unet_vol::geometry::{Affine, Direction, Grid, Orientation};
+use unet_vol::labels::{InstanceOptions, InstanceOrder, instances};
 use unet_vol::model::{Model, ModelSpec};
 use unet_vol::pipeline::{Cancel, Outcome, Pipeline, PipelineBuilder, Progress, Stage};
 use unet_vol::tiling::Tiling;
@@ -375,6 +376,26 @@ fn every_ceiling_gives_the_same_labels_or_a_refusal_with_the_number() {
             assert_eq!(ids(&outcome), ids(&free), "{ceiling} bytes, {tiles} tiles");
         }
         assert!(tiles > 8);
+    }
+}
+
+#[test]
+fn instances_are_those_of_the_labels_and_their_memory_is_planned() {
+    let study = [texture(grid([20, 17, 23]), 4, true)];
+    let make = || builder(Network::pointwise(4), spec(4, ""));
+    let plain = segment(make(), &study);
+    assert!(plain.instances.is_none());
+    let options = InstanceOptions::default().with_order(InstanceOrder::Size);
+    let found = segment(make().keep_labels(vec!["10".to_owned(), "30".to_owned()]).instances(options), &study);
+    let wanted = instances(&found.labels, &options).unwrap();
+    assert!(wanted.objects().len() > 2);
+    assert_eq!(found.instances.as_ref().unwrap().paint::<u16>().unwrap(), wanted.paint::<u16>().unwrap());
+    let bytes = |outcome: &Outcome, name: &str| outcome.plan.stages.iter().find(|s| s.name == name).unwrap().bytes;
+    let voxels = study[0].data().len() as u64;
+    for (name, least) in [("read", 0), ("network", 0), ("postprocess", 5 * voxels), ("write", 5 * voxels)] {
+        let more = bytes(&found, name) - bytes(&plain, name);
+        assert_eq!(more > 0, least > 0, "{name}");
+        assert!(more >= least, "{name}: {more} bytes");
     }
 }
 
