@@ -63,6 +63,7 @@ impl ModelFile<'_> {
     ///
     /// # Errors
     /// As [`Graph::load`].
+    #[allow(dead_code, reason = "called in builds with an engine")]
     pub(super) fn graph(&self) -> Result<Graph> {
         match self {
             Self::Path(path) => Graph::load(path),

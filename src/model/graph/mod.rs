@@ -10,6 +10,11 @@
 //! it as nodes; [`Graph::network`] evaluates it for given input shapes, so a [`Network`] holds nothing but float
 //! layers with concrete parameters. Networks of one graph share their weights.
 
+#![cfg_attr(
+    not(feature = "embedded"),
+    allow(dead_code, unused_imports, reason = "what the embedded engine alone asks for")
+)]
+
 mod convert;
 mod evaluate;
 mod facts;

@@ -277,3 +277,34 @@ pub enum CoordinateMode {
     /// `o / s`
     Asymmetric,
 }
+
+impl CoordinateMode {
+    /// Input coordinate of output index `o` for an axis that goes `from` a length `to` another, in 32 bit as ONNX Runtime
+    /// computes it.
+    pub(crate) fn coordinate(self, o: usize, scale: f32, (from, to): (usize, usize)) -> f32 {
+        let (o, n, m) = (o as f32, to as f32, from as f32);
+        if scale == 1.0 && to == from {
+            return o;
+        }
+        match self {
+            Self::PytorchHalfPixel if to == 1 => 0.0,
+            Self::HalfPixel | Self::PytorchHalfPixel => (o + 0.5) / scale - 0.5,
+            Self::HalfPixelSymmetric => m / 2.0 * (1.0 - n / (scale * m)) + (o + 0.5) / scale - 0.5,
+            Self::AlignCorners if to == 1 => 0.0,
+            Self::AlignCorners => o * (m - 1.0) / (n - 1.0),
+            Self::Asymmetric => o / scale,
+        }
+    }
+}
+
+impl NearestMode {
+    /// The integer that a coordinate is rounded to.
+    pub(crate) fn round(self, x: f32) -> f32 {
+        match self {
+            Self::RoundPreferFloor => (x - 0.5).ceil(),
+            Self::RoundPreferCeil => (x + 0.5).floor(),
+            Self::Floor => x.floor(),
+            Self::Ceil => x.ceil(),
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill 2019).
 
 use super::network::{Layer, Network, ValueId};
-use super::op::{CoordinateMode, NearestMode, Op, PadMode, Resize, ResizeMode};
+use super::op::{CoordinateMode, Op, PadMode, Resize, ResizeMode};
 
 /// Positions of a value and look-ups per layer beyond which a layer counts as looking at everything.
 const MAX_LINE: usize = 1 << 16;
@@ -220,13 +220,13 @@ impl Line {
         }
         let n = self.spans.len();
         self.gathered(len, rational(scale), |p| {
-            let x = coordinate(resize.coordinates, p, scale, len, n);
+            let x = resize.coordinates.coordinate(p, resize.scales[axis], (n, len));
             let (first, last) = match resize.mode {
-                ResizeMode::Nearest(mode) => (nearest(mode, x), nearest(mode, x)),
+                ResizeMode::Nearest(mode) => (mode.round(x), mode.round(x)),
                 ResizeMode::Linear => (x.floor(), x.ceil()),
                 ResizeMode::Cubic(_) => (x.floor() - 1.0, x.floor() + 2.0),
             };
-            let clamped = |v: f64| to_index(v).clamp(0, signed(n) - 1);
+            let clamped = |v: f32| to_index(v).clamp(0, signed(n) - 1);
             [clamped(first), clamped(last)]
         })
     }
@@ -265,42 +265,8 @@ fn signed(value: usize) -> i64 {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "positions are small")]
-fn to_index(value: f64) -> i64 {
+fn to_index(value: f32) -> i64 {
     value as i64
-}
-
-/// Input coordinate of an output position (the table of ONNX `Resize`).
-fn coordinate(mode: CoordinateMode, p: usize, scale: f64, out: usize, n: usize) -> f64 {
-    let (p, out, n) = (p as f64, out as f64, n as f64);
-    let half = (p + 0.5) / scale - 0.5;
-    match mode {
-        CoordinateMode::HalfPixel => half,
-        CoordinateMode::PytorchHalfPixel => {
-            if out > 1.0 {
-                half
-            } else {
-                0.0
-            }
-        }
-        CoordinateMode::HalfPixelSymmetric => n / 2.0 * (1.0 - out / (scale * n)) + half,
-        CoordinateMode::AlignCorners => {
-            if out > 1.0 {
-                p * (n - 1.0) / (out - 1.0)
-            } else {
-                0.0
-            }
-        }
-        CoordinateMode::Asymmetric => p / scale,
-    }
-}
-
-fn nearest(mode: NearestMode, x: f64) -> f64 {
-    match mode {
-        NearestMode::RoundPreferFloor => (x - 0.5).ceil(),
-        NearestMode::RoundPreferCeil => (x + 0.5).floor(),
-        NearestMode::Floor => x.floor(),
-        NearestMode::Ceil => x.ceil(),
-    }
 }
 
 /// Input steps per output step of a scale: `den / num` for a scale that is close to `num / den` with a small denominator.

@@ -5,7 +5,7 @@ use super::super::kernels::{AxisMap, Neighbors};
 use super::super::plan::{Kind, Layout};
 use super::{Lowering, unsupported};
 use crate::error::Result;
-use crate::model::graph::{CoordinateMode, Layer, NearestMode, Op, PadMode, Resize, ResizeMode};
+use crate::model::graph::{Layer, NearestMode, Op, PadMode, Resize, ResizeMode};
 
 /// Maps of `[D, H, W]` from those of the spatial axes that exist.
 fn three<T: Clone>(values: Vec<T>, missing: T) -> [T; 3] {
@@ -53,7 +53,7 @@ impl Lowering<'_> {
             return Err(unsupported("only spatial axes can be resized"));
         }
         let coordinates = |axis: usize| {
-            (0..to[axis]).map(move |o| coordinate(op.coordinates, o, op.scales[axis], to[axis], from[axis]))
+            (0..to[axis]).map(move |o| op.coordinates.coordinate(o, op.scales[axis], (from[axis], to[axis])))
         };
         let kind = match op.mode {
             ResizeMode::Nearest(rounding) => {
@@ -130,31 +130,9 @@ pub(in super::super) fn pad_maps(from: &[usize], to: &[usize], before: &[isize],
     to.iter().enumerate().map(|(axis, &n)| (0..n).map(|o| index(axis, o)).collect()).collect()
 }
 
-/// Input coordinate of output index `o` (formulas at [`CoordinateMode`]), in 32 bit as ONNX Runtime computes it.
-fn coordinate(mode: CoordinateMode, o: usize, scale: f32, to: usize, from: usize) -> f32 {
-    let (o, n, m) = (o as f32, to as f32, from as f32);
-    if scale == 1.0 && to == from {
-        return o;
-    }
-    match mode {
-        CoordinateMode::PytorchHalfPixel if to == 1 => 0.0,
-        CoordinateMode::HalfPixel | CoordinateMode::PytorchHalfPixel => (o + 0.5) / scale - 0.5,
-        CoordinateMode::HalfPixelSymmetric => m / 2.0 * (1.0 - n / (scale * m)) + (o + 0.5) / scale - 0.5,
-        CoordinateMode::AlignCorners if to == 1 => 0.0,
-        CoordinateMode::AlignCorners => o * (m - 1.0) / (n - 1.0),
-        CoordinateMode::Asymmetric => o / scale,
-    }
-}
-
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
 fn nearest(mode: NearestMode, x: f32, n: usize) -> usize {
-    let rounded = match mode {
-        NearestMode::RoundPreferFloor => (x - 0.5).ceil(),
-        NearestMode::RoundPreferCeil => (x + 0.5).floor(),
-        NearestMode::Floor => x.floor(),
-        NearestMode::Ceil => x.ceil(),
-    };
-    (rounded.max(0.0) as usize).min(n - 1)
+    (mode.round(x).max(0.0) as usize).min(n - 1)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
