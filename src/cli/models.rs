@@ -153,7 +153,7 @@ fn facts_rows(facts: &Facts) -> Vec<Vec<String>> {
     };
     let tiles = facts.global.as_ref().map_or_else(
         || format!("exact, with {} voxels of context", each(&|axis| axis.halo[0].max(axis.halo[1]).to_string())),
-        |operator| format!("never exact: {operator} sees the whole image"),
+        |operator| format!("never exact: {operator}"),
     );
     vec![
         row("parameters", facts.parameters.to_string()),

@@ -2,6 +2,7 @@
 //! foreseen, because no library tells the output's shape before it runs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -24,6 +25,22 @@ pub(super) fn no_panic<T>(library: &str, run: impl FnOnce() -> Result<T>) -> Res
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it gave no reason");
         Err(Error::model(format!("{library} failed inside: {text}")))
     })
+}
+
+/// Where a library finds an ONNX file.
+pub(super) enum Place<'a> {
+    Path(&'a Path),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(model: &ModelFile<'a>) -> Self {
+        match *model {
+            ModelFile::Path(path) => Self::Path(path),
+            ModelFile::Bytes { bytes, .. } => Self::Bytes(bytes),
+            ModelFile::Model(model) => model.path().map_or(Self::Bytes(model.bytes()), Self::Path),
+        }
+    }
 }
 
 /// The only input or output of a model, of all with their names.

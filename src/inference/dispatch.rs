@@ -9,8 +9,6 @@ use super::library::{Candidate, Runtime};
 use super::model_file::ModelFile;
 use super::{Precision, Predictor};
 use crate::error::{Error, Result};
-#[cfg(feature = "embedded")]
-use crate::model::graph::Graph;
 
 /// The library that this process has opened already.
 pub(super) fn opened_path(runtime: Runtime) -> Option<PathBuf> {
@@ -84,11 +82,7 @@ pub(super) fn open_in(
 /// The engine that is linked in.
 #[cfg(feature = "embedded")]
 fn embedded(model: &ModelFile<'_>, precision: Precision) -> Result<Box<dyn Predictor>> {
-    let graph = match model {
-        ModelFile::Path(path) => Graph::load(path)?,
-        ModelFile::Bytes { bytes, .. } => Graph::parse(bytes.to_vec())?,
-    };
-    let engine = Engine::new(graph, precision).map_err(|error| model.name_in(error))?;
+    let engine = Engine::new(model.graph()?, precision).map_err(|error| model.name_in(error))?;
     Ok(Box::new(engine))
 }
 

@@ -28,10 +28,7 @@ pub(super) struct Foreseen {
 impl Foresight {
     /// Reads the graph of a model.
     pub(super) fn new(model: &ModelFile<'_>) -> Self {
-        Self(match model {
-            ModelFile::Path(path) => Graph::load(path).ok(),
-            ModelFile::Bytes { bytes, .. } => Graph::parse(bytes.to_vec()).ok(),
-        })
+        Self(model.graph().ok())
     }
 
     /// What an input of `shape` leads to, where the graph says it.

@@ -127,6 +127,12 @@ pub trait Predictor: Send + Sync + std::fmt::Debug {
     /// As [`Predictor::output_shape`].
     fn working_bytes(&self, shape: &[usize]) -> Result<u64>;
 
+    /// Bytes of the weights as they lie in memory now, where the engine knows; what [`Predictor::working_bytes`] says
+    /// comes on top of them.
+    fn weight_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Runs the network; `output` holds exactly the values of [`Predictor::output_shape`].
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::limits::MIB;
 use crate::model::Model;
+use crate::model::graph::Graph;
 
 /// Largest model file that is read into memory: a protocol buffer has at most 2 GiB.
 const MAX_MODEL_BYTES: u64 = 2048 * MIB;
@@ -23,14 +24,13 @@ pub enum ModelFile<'a> {
         /// The whole file.
         bytes: &'a [u8],
     },
+    /// A model, whose graph is there already.
+    Model(&'a Model),
 }
 
 impl<'a> From<&'a Model> for ModelFile<'a> {
     fn from(model: &'a Model) -> Self {
-        match model.path() {
-            Some(path) => Self::Path(path),
-            None => Self::Bytes { name: &model.spec().name, bytes: model.bytes() },
-        }
+        Self::Model(model)
     }
 }
 
@@ -43,6 +43,7 @@ impl ModelFile<'_> {
         match self {
             Self::Path(path) => fs::read(path, MAX_MODEL_BYTES).map(Cow::Owned),
             Self::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
+            Self::Model(model) => Ok(Cow::Borrowed(model.bytes())),
         }
     }
 
@@ -54,6 +55,19 @@ impl ModelFile<'_> {
         match self {
             Self::Path(path) => fs::sha256(path),
             Self::Bytes { bytes, .. } => Ok(fs::sha256_of(bytes)),
+            Self::Model(model) => Ok(model.sha256().to_owned()),
+        }
+    }
+
+    /// The graph; that of a model shares its weights.
+    ///
+    /// # Errors
+    /// As [`Graph::load`].
+    pub(super) fn graph(&self) -> Result<Graph> {
+        match self {
+            Self::Path(path) => Graph::load(path),
+            Self::Bytes { bytes, .. } => Graph::parse(bytes.to_vec()),
+            Self::Model(model) => Ok(model.graph().clone()),
         }
     }
 
@@ -61,7 +75,7 @@ impl ModelFile<'_> {
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::Path(path) => fs::open(path).map(drop),
-            Self::Bytes { .. } => Ok(()),
+            Self::Bytes { .. } | Self::Model(_) => Ok(()),
         }
     }
 
@@ -78,6 +92,7 @@ impl ModelFile<'_> {
         match self {
             Self::Path(path) => error.at(path),
             Self::Bytes { name, .. } => error.at(name),
+            Self::Model(model) => error.at(model.path().unwrap_or(Path::new(&model.spec().name))),
         }
     }
 }

@@ -15,7 +15,7 @@ use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
-use super::binding::{Shapes, copy, no_panic, text, the_only};
+use super::binding::{Place, Shapes, copy, no_panic, text, the_only};
 use super::engines::Device;
 use super::foresight::Foresight;
 use super::library::{self, Candidate, Runtime};
@@ -125,9 +125,9 @@ pub(super) fn open(
     }
     no_panic("ONNX Runtime", || {
         let mut builder = builder(library, device)?;
-        let session = match model {
-            ModelFile::Path(path) => builder.commit_from_file(path),
-            ModelFile::Bytes { bytes, .. } => builder.commit_from_memory(bytes),
+        let session = match Place::of(model) {
+            Place::Path(path) => builder.commit_from_file(path),
+            Place::Bytes(bytes) => builder.commit_from_memory(bytes),
         };
         let session = session.map_err(|e| model.error("ONNX Runtime cannot read this model").because(e))?;
         let shapes = shapes(&session, model)?;

@@ -13,7 +13,7 @@ use openvino::{
     PropertyKey, RwPropertyKey, Shape, Tensor,
 };
 
-use super::binding::{Shapes, copy, no_panic, text, the_only};
+use super::binding::{Place, Shapes, copy, no_panic, text, the_only};
 use super::foresight::Foresight;
 use super::library::{self, Candidate, Runtime};
 use super::model_file::ModelFile;
@@ -164,12 +164,12 @@ pub(super) fn open(model: &ModelFile<'_>, library: &Library, precision: Precisio
         ];
         core.set_properties(&DeviceType::CPU, settings).map_err(failed("a setting was refused"))?;
         let unreadable = |e: InferenceError| model.error("OpenVINO cannot read this model").because(one_line(&e));
-        let network = match model {
-            ModelFile::Path(path) => {
+        let network = match Place::of(model) {
+            Place::Path(path) => {
                 let path = path.to_str().ok_or_else(|| model.error("OpenVINO needs a path in UTF-8"))?;
                 core.read_model_from_file(path, "")
             }
-            ModelFile::Bytes { bytes, .. } => core.read_model_from_buffer(bytes, None),
+            Place::Bytes(bytes) => core.read_model_from_buffer(bytes, None),
         };
         let network = network.map_err(unreadable)?;
         let shapes = shapes(&network, model)?;

@@ -55,6 +55,7 @@ pub struct ConfidenceMeter {
     /// Scores are logits; else they are probabilities.
     logits: bool,
     sums: Vec<Sums>,
+    not_finite: usize,
 }
 
 /// A class whose score lies farther below the best has a probability that `f32` cannot tell from 0 beside it.
@@ -69,7 +70,7 @@ impl ConfidenceMeter {
             return None;
         }
         let logits = activation == Activation::Softmax;
-        Some(Self { ids: decide.ids.clone(), logits, sums: vec![Sums::default(); classes] })
+        Some(Self { ids: decide.ids.clone(), logits, sums: vec![Sums::default(); classes], not_finite: 0 })
     }
 
     /// Takes the first `planes` planes, `[planes, rows, row]`, of each class; classes lie `class_stride` values apart.
@@ -88,10 +89,17 @@ impl ConfidenceMeter {
         };
         let sums = (0..planes).into_par_iter().map(of_plane).collect::<Result<Vec<_>>>()?;
         // In order, so that the sums do not depend on the number of threads or on how planes come.
-        for plane in sums {
+        for (plane, not_finite) in sums {
+            self.not_finite += not_finite;
             self.sums.iter_mut().zip(&plane).for_each(|(sum, other)| sum.add(other));
         }
         Ok(())
+    }
+
+    /// How many scores so far were NaN or infinite.
+    #[must_use]
+    pub fn not_finite(&self) -> usize {
+        self.not_finite
     }
 
     /// What was found, for each id that won a voxel.
@@ -104,13 +112,15 @@ impl ConfidenceMeter {
         sums.into_iter().map(|(id, sum)| (id, sum.confidence())).collect()
     }
 
-    /// The sums of one plane, per class.
-    fn plane<'a>(&self, class: impl Fn(usize) -> &'a [f32], row: usize) -> Result<Vec<Sums>> {
+    /// The sums of one plane, per class, and its scores that are not finite.
+    fn plane<'a>(&self, class: impl Fn(usize) -> &'a [f32], row: usize) -> Result<(Vec<Sums>, usize)> {
         let voxels = class(0).len();
         let mut best: Vec<f32> = limits::zeroed(voxels, "a plane of scores")?;
         let mut winner: Vec<u16> = limits::zeroed(voxels, "a plane of classes")?;
         best.fill(f32::NEG_INFINITY);
+        let mut not_finite = 0;
         for (c, number) in (0..self.ids.len()).zip(0_u16..) {
+            not_finite += count_not_finite(class(c));
             for ((best, winner), &score) in best.iter_mut().zip(&mut winner).zip(class(c)) {
                 let higher = score > *best;
                 *best = if higher { score } else { *best };
@@ -150,8 +160,15 @@ impl ConfidenceMeter {
                 sum.entropy += f64::from(total.ln() - weighted / total) / largest;
             }
         }
-        Ok(sums)
+        Ok((sums, not_finite))
     }
+}
+
+/// How many of some scores are NaN or infinite.
+pub(crate) fn count_not_finite(scores: &[f32]) -> usize {
+    // Few enough that a count fits the lanes in which it is summed.
+    let stretches = scores.chunks(1 << 16);
+    stretches.map(|part| part.iter().map(|score| u32::from(!score.is_finite())).sum::<u32>() as usize).sum()
 }
 
 #[cfg(test)]
@@ -204,6 +221,7 @@ mod tests {
             parts.take(&slab, plane, 1, row, rows).unwrap();
         }
         assert_eq!(whole.finish(), parts.finish());
+        assert_eq!(whole.not_finite(), 0);
         assert!(whole.take(&scores, plane, planes, row, rows).is_err());
     }
 }

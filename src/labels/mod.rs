@@ -17,6 +17,7 @@ mod statistics;
 
 pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
+pub(crate) use confidence::count_not_finite;
 pub use confidence::{Confidence, ConfidenceMeter};
 pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess, postprocess_until};

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use prost::bytes::Bytes;
+
 use super::bundled;
 use super::golden::Golden;
 use super::graph::{self, Graph};
@@ -21,7 +23,7 @@ const MAX_SPEC_BYTES: u64 = 4 << 20;
 pub struct Model {
     spec: ModelSpec,
     graph: Arc<Graph>,
-    bytes: Cow<'static, [u8]>,
+    bytes: Bytes,
     path: Option<PathBuf>,
     sha256: String,
     golden: Option<&'static [u8]>,
@@ -85,10 +87,11 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_bytes(bytes: Cow<'static, [u8]>, path: Option<&Path>, spec: Option<ModelSpec>) -> Result<Self> {
-        let graph = match path {
-            Some(path) => Graph::load(path)?,
-            None => Graph::parse(bytes.to_vec())?,
+        let bytes = match bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
         };
+        let graph = Graph::read(bytes.clone(), path)?;
         let spec = match (spec, graph.metadata().get(ModelSpec::METADATA_KEY)) {
             (Some(spec), _) => spec,
             (None, Some(text)) => ModelSpec::parse(text)?,

@@ -36,7 +36,8 @@ use crate::volume::{LabelMap, Volume};
 use keep::KeepLabels;
 pub(crate) use progress::Watch;
 
-/// How often the bytes of a model lie in memory: its file, its graph for us and for the engine, packed weights.
+/// How often the bytes of a model lie in memory, for an engine that does not say: its file, its graph for us and for the
+/// engine, packed weights.
 const MODEL_COPIES: u64 = 5;
 
 /// Settings of a [`Pipeline`]; made by [`Pipeline::builder`].
@@ -169,7 +170,11 @@ impl PipelineBuilder {
                 let network = network::of_graph(model.spec(), model.graph())?;
                 let mut pipeline =
                     Pipeline::assemble(model.spec().clone(), origin, predictor.into(), network, settings, pool)?;
-                pipeline.model_bytes = MODEL_COPIES * model.bytes().len() as u64;
+                let file = model.bytes().len() as u64;
+                pipeline.model_bytes = match pipeline.predictor.weight_bytes() {
+                    Some(weights) => file + weights,
+                    None => MODEL_COPIES * file,
+                };
                 pipeline.notes = notes;
                 Ok(pipeline)
             }
@@ -200,7 +205,7 @@ pub struct Pipeline {
     predictor: Arc<dyn Predictor>,
     settings: Settings,
     network: NetworkShape,
-    /// What the model takes before any study comes: its file, graphs, packed weights.
+    /// What opening the model takes: its file, graphs, packed weights.
     model_bytes: u64,
     keep: KeepLabels,
     pool: Option<Arc<rayon::ThreadPool>>,

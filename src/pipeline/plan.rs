@@ -198,7 +198,10 @@ impl Plan {
         let spec = pipeline.spec();
         let channels = spec.input.channels.len();
         let floats = |count: usize| (count as u64).saturating_mul(4);
-        let program = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64 + pipeline.model_bytes;
+        let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
+        let engine = pipeline.predictor.working_bytes(&shape)?;
+        let base = BASE_BYTES + THREAD_BYTES * rayon::current_num_threads() as u64;
+        let program = base + pipeline.predictor.weight_bytes().unwrap_or(pipeline.model_bytes);
         let decided: usize = targets.iter().map(Grid::voxels).sum();
         // Slices between those of the source are there as they were read, too.
         let study = program + floats(source.voxels() * (channels - 1) + decided);
@@ -209,8 +212,6 @@ impl Plan {
         let resampled = floats(copies) + resample_bytes(&straight, working, &spec.resample);
         let cropped = if spec.input.crop.is_some() { fed } else { 0 };
         let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
-        let shape = layout.input_shape(layout.batch().min(layout.len()), channels);
-        let engine = pipeline.predictor.working_bytes(&shape)?;
         let runs = 1 + usize::from(pipeline.settings.tta);
         let network = fed + engine + pass_bytes(layout, &shape, working, targets, decide, runs);
         // The engine keeps its memory for the next study.
@@ -226,6 +227,7 @@ impl Plan {
             labels
         };
         let stages = vec![
+            StageBytes { name: "open", bytes: base + pipeline.model_bytes },
             StageBytes { name: "read", bytes: study },
             StageBytes { name: "prepare", bytes: study + prepare },
             StageBytes { name: "network", bytes: study + network },

@@ -14,7 +14,7 @@ use super::{Outcome, Pipeline};
 use crate::error::{Error, Result, Warning};
 use crate::geometry::{Grid, float, slices_at};
 use crate::inference::TensorView;
-use crate::labels::{Confidence, ConfidenceMeter, Decider, instances_until, postprocess};
+use crate::labels::{Activation, Confidence, ConfidenceMeter, Decider, instances_until, postprocess};
 use crate::limits;
 use crate::resample::Outside;
 use crate::tiling::{Layout, Tile};
@@ -195,7 +195,8 @@ fn infer(
     }
     pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
     let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
-    let not_finite = sink.not_finite;
+    let metered = sink.meter.filter(|_| pipeline.spec().output.activation == Activation::None);
+    let not_finite = sink.not_finite + metered.map_or(0, |meter| meter.not_finite());
     let slices = sink.slices.map(Decider::finish).transpose()?;
     Ok(Inferred { ids: sink.decider.finish()?, slices, probabilities: sink.store, confidence, not_finite })
 }
@@ -212,14 +213,18 @@ struct Sink {
     row: usize,
     /// Rows of a plane of it.
     rows: usize,
-    /// Scores so far that were NaN or infinite.
+    /// Scores so far that were NaN or infinite, but for those that the meter counts.
     not_finite: usize,
 }
 
 impl Sink {
     fn take(&mut self, pipeline: &Pipeline, mut slab: Slab<'_>) -> Result<()> {
-        self.not_finite += slab.not_finite(self.row * self.rows);
-        slab.activate(pipeline.spec().output.activation, self.classes, self.row * self.rows)?;
+        let (activation, plane) = (pipeline.spec().output.activation, self.row * self.rows);
+        // The meter counts what it reads anyway, which an activation would have changed.
+        if activation != Activation::None || self.meter.is_none() {
+            self.not_finite += slab.not_finite(plane);
+        }
+        slab.activate(activation, self.classes, plane)?;
         if let Some(meter) = &mut self.meter {
             meter.take(slab.data, slab.class_stride, slab.planes, self.row, self.rows)?;
         }

@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::labels::Activation;
+use crate::labels::{Activation, count_not_finite};
 use crate::limits;
 use crate::tiling::{Layout, Row, Tile};
 
@@ -26,11 +26,8 @@ pub struct Slab<'a> {
 impl Slab<'_> {
     /// How many scores are NaN or infinite.
     pub(super) fn not_finite(&self, plane: usize) -> usize {
-        /// Scores of one job: few enough that their count fits the lanes in which it is summed.
-        const STRETCH: usize = 1 << 16;
-        let count = |scores: &[f32]| scores.iter().map(|score| u32::from(!score.is_finite())).sum::<u32>() as usize;
         let classes = self.data.par_chunks(self.class_stride);
-        classes.flat_map(|class| class[..self.planes * plane].par_chunks(STRETCH)).map(count).sum()
+        classes.flat_map(|class| class[..self.planes * plane].par_chunks(plane)).map(count_not_finite).sum()
     }
 
     /// Replaces scores by what `activation` makes of them; memory holds one plane more.

@@ -1,16 +1,19 @@
-"""Times the embedded engine, ONNX Runtime and OpenVINO on the same inputs in turn, and compares their scores.
+"""Times the embedded engine, ONNX Runtime and OpenVINO on the same inputs in turn, and compares scores and memory.
 
     python tests/bench/engine_vs_peers.py MODEL SHAPE [MODEL SHAPE ...] [--threads 1] [--rounds 5] [--bf16]
 
 Each round runs every engine once, so that other load meets all alike; the best round of each counts. Prints milliseconds of wall
-time and of processor time (all threads), the ratio of ours to each peer in both, and the largest difference to ONNX Runtime over its largest score. Needs numpy, onnxruntime and,
-where it is to be compared, openvino.
+time and of processor time (all threads), the ratio of ours to each peer in both, and the largest difference to ONNX Runtime over its largest score. Then
+the peak memory of processes that run the model once, ONNX Runtime's also without what Python with its modules took before.
+Needs numpy, onnxruntime and, where it is to be compared, openvino.
 """
 
 import argparse
 import json
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -69,6 +72,34 @@ class Ours:
         return spent, np.fromfile(target, "<f4").reshape(shape), line
 
 
+RUN_ONCE = """
+import resource, sys
+import numpy, onnxruntime
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[3])
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+x = numpy.zeros([int(n) for n in sys.argv[2].split(",")], numpy.float32)
+session.run(None, {session.get_inputs()[0].name: x})
+print(before / 1024)
+"""
+
+
+def peak_mib(command):
+    """Peak resident memory of a process, and what it printed."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    text = process.stdout.read()
+    return os.wait4(process.pid, 0)[2].ru_maxrss / 1024, text
+
+
+def compare_memory(ours, model, shape, threads):
+    mine, _ = peak_mib([*ours.command, "--rounds", "1"])
+    theirs, before = peak_mib([sys.executable, "-c", RUN_ONCE, model, ",".join(map(str, shape)), str(threads)])
+    alone = theirs - float(before)
+    print(f"  memory: embedded {mine:.0f} MiB, onnxruntime {theirs:.0f} MiB ({alone:.0f} without Python);", end=" ")
+    print(f"{mine / theirs:.2f}x ({mine / alone:.2f}x)", flush=True)
+
+
 def compare(program, model, shape, arguments):
     threads = arguments.threads
     x = np.random.default_rng(0).random(shape, dtype=np.float32)
@@ -96,7 +127,8 @@ def compare(program, model, shape, arguments):
         times = ", ".join(f"{name} {value[index]:.0f} ms" for name, value in best.items())
         ratios = ", ".join(f"{best['embedded'][index] / best[name][index]:.2f}x {name}" for name in peers)
         print(f"  {what}: {times}; {ratios}")
-    print(f"  {line}", flush=True)
+    print(f"  {line}")
+    compare_memory(ours, model, shape, threads)
 
 
 def main():

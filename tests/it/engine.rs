@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
 use unet_vol::inference::embedded::Engine;
 use unet_vol::inference::{Precision, Predictor, TensorView};
+use unet_vol::model::graph::Graph;
 
 use crate::support::{repository, shared};
 
@@ -87,6 +89,20 @@ fn operators_agree_with_onnx_runtime() {
     assert!(ran >= 220, "only {ran} ran");
 }
 
+/// Among the cases of [`operators_agree_with_onnx_runtime`] is every operator that U-Nets are made of.
+#[test]
+fn no_operator_is_without_a_case() {
+    const WANTED: &str = "Conv ConvTranspose MaxPool AveragePool BatchNormalization InstanceNormalization Relu LeakyRelu \
+        GroupNormalization PRelu Elu Gelu Erf Sigmoid Softmax Add Mul Sub Div Concat Slice Pad Resize Cast Squeeze \
+        Unsqueeze Transpose Reshape Shape Gather Split Flatten Expand Tanh Clip Selu Softplus HardSwish HardSigmoid Mish";
+    let files = std::fs::read_dir(repository("testdata/onnx/operators")).unwrap();
+    let models = files.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "onnx"));
+    let graphs: Vec<Graph> = models.map(|path| Graph::load(&path).unwrap()).collect();
+    let tested: BTreeSet<&str> = graphs.iter().flat_map(|graph| graph.operators().into_keys()).collect();
+    let missing: Vec<_> = WANTED.split_whitespace().filter(|operator| !tested.contains(operator)).collect();
+    assert!(missing.is_empty(), "{missing:?} are in no case; there are {tested:?}");
+}
+
 #[test]
 fn networks_agree_with_onnx_runtime() {
     let (ran, wrong) = walk(&repository("testdata/onnx/networks"));
@@ -132,6 +148,21 @@ fn scores_depend_on_neither_threads_nor_batch_nor_neighbors() {
     assert_eq!(engine.working_bytes(&one).unwrap(), engine.working_bytes(&batch).unwrap());
     let wrong = TensorView { shape: &one, data: &data };
     assert!(engine.predict(wrong, &mut vec![0.0; together.len() / 3]).is_err());
+}
+
+/// Two engines of one graph, of which the first has packed the weights before the second comes.
+#[test]
+fn a_graph_gives_its_weights_to_several_engines() {
+    let graph = Graph::load(&repository("testdata/onnx/networks/nnunet3d_torchscript.onnx")).unwrap();
+    let (copy, stored) = (graph.clone(), 4 * graph.parameters());
+    let engine = Engine::new(graph, Precision::Fp32).unwrap();
+    let before = engine.weight_bytes().unwrap();
+    assert!((stored..stored + stored / 10).contains(&before), "{before} bytes of {stored}");
+    let shape = [1, engine.input().shape[1].unwrap_or(1), 16, 32, 16];
+    let scores = predict(&engine, &shape, &noise(shape.iter().product()));
+    assert_ne!(engine.weight_bytes().unwrap(), before);
+    let engine = Engine::new(copy, Precision::Fp32).unwrap();
+    assert_eq!(predict(&engine, &shape, &noise(shape.iter().product())), scores);
 }
 
 /// bfloat16 only where the processor has it, with scores within 2 % of the largest.

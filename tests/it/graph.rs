@@ -296,11 +296,12 @@ fn external_weights_stay_inside_the_folder() {
     let network = load("w.bin", &[2, 1], "4").unwrap().network(&[vec![1, 1, 8, 8]]);
     refused(network, "do not fit");
     let network = load("./w.bin", &[1], "4").unwrap().network(&[vec![1, 1, 8, 8]]).unwrap();
-    assert_eq!(*network.constants.values().next().unwrap().data, [1.5]);
+    assert_eq!(*network.constants.values().next().unwrap().data.get(), [1.5]);
     refused(load("../w.bin", &[1], "0"), "outside the folder");
     refused(load("/etc/hostname", &[1], "0"), "outside the folder");
     refused(load("missing.bin", &[1], "0"), "no such file");
-    refused(load("w.bin", &[1 << 29], "0"), "ends too early");
+    refused(load("w.bin", &[1 << 28], "0"), "ends too early");
+    refused(load("w.bin", &[1 << 29], "0"), "has 536870912 values, more than 536870911");
     refused(load("w.bin", &[1], "18446744073709551615"), "ends too early");
     refused(load("w.bin", &[1], "-4"), "no readable place");
     #[cfg(unix)]

@@ -532,13 +532,15 @@ fn only_the_box_above_the_threshold_is_fed() {
 #[test]
 fn scores_that_are_not_finite_come_with_a_warning() {
     let study = texture(grid([6, 6, 6]), 2, true);
-    for tiling in ["", "[tiling]\nmethod = 'sliding-window'\npatch = [6, 6, 3]\noverlap = 0.0\n"] {
+    let tiles = "[tiling]\nmethod = 'sliding-window'\npatch = [6, 6, 3]\noverlap = 0.0\n";
+    let activations = ["", "[output]\nactivation = 'softmax'\n", "[output]\nactivation = 'sigmoid'\n"];
+    for (tiling, activation) in ["", tiles].into_iter().flat_map(|tiling| activations.map(|other| (tiling, other))) {
         let network = Network::new(3, 1, 2, |input, _, output| {
             output.fill(0.5);
             output[0] = f32::NAN;
             output[input.len()] = f32::INFINITY;
         });
-        let outcome = segment(builder(network, spec(2, tiling)), std::slice::from_ref(&study));
+        let outcome = segment(builder(network, spec(2, &[activation, tiling].concat())), std::slice::from_ref(&study));
         let warning = outcome.warnings.iter().find(|w| w.code == "scores-not-finite").unwrap();
         let bad = if tiling.is_empty() { 2 } else { 4 };
         assert!(warning.message.starts_with(&format!("{bad} of the network's scores")), "{warning}");

@@ -136,7 +136,7 @@ impl Generic {
         let view = View::new(from);
         let constant = |index: usize| {
             let id = layer.inputs.get(index)?;
-            network.constants.get(id).map(|constant| Arc::clone(&constant.data))
+            network.constants.get(id).map(|constant| constant.data.get())
         };
         let operands = || [0, 1].map(|i| View::broadcast(network.shape(layer.inputs[i]), to));
         Ok(match &layer.op {

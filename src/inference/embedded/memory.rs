@@ -31,10 +31,28 @@ fn root(aliases: &[Alias], mut tensor: TensorId) -> (TensorId, usize) {
     (tensor, block)
 }
 
+/// Moves crops that leave at most three quarters to where nothing else reads the whole any more, and returns what they make:
+/// the middle of a level's result waits for its decoder then, not all of it.
+fn crop_early(tensors: &[Tensor], steps: &mut [Step]) -> Vec<TensorId> {
+    let mut waiting = Vec::new();
+    for index in 0..steps.len() {
+        let Step { input, output, other: None, kind: Kind::Take { .. }, .. } = steps[index] else { continue };
+        let uses = |step: &Step| step.input == input || step.other == Some(input) || step.output == input;
+        let before = steps[..index].iter().rposition(uses).map_or(0, |last| last + 1);
+        let small = 4 * tensors[output].lanes() <= 3 * tensors[input].lanes();
+        if small && before < index && !steps[index + 1..].iter().any(uses) {
+            steps[before..=index].rotate_right(1);
+            waiting.push(output);
+        }
+    }
+    waiting
+}
+
 /// Gives every tensor its place and returns the lanes of the arena. Concatenations of aligned parts and operations on
 /// operands that nobody reads later vanish or work in place.
 pub(super) fn assign(tensors: &mut [Tensor], steps: &mut Vec<Step>) -> usize {
-    let aliases = aliases(tensors, steps);
+    let waiting = crop_early(tensors, steps);
+    let aliases = aliases(tensors, steps, &waiting);
     steps.retain(|step| match step.kind {
         Kind::CopyChannels { first } => aliases[step.input] != Some((step.output, first / LANES)),
         _ => true,
@@ -90,7 +108,8 @@ fn place(tensors: &mut [Tensor], wanted: &[(TensorId, usize, (usize, usize))]) -
     placed.iter().map(|&(_, end, _)| end).max().unwrap_or(0)
 }
 
-fn aliases(tensors: &[Tensor], steps: &mut [Step]) -> Vec<Alias> {
+/// Those `waiting` get no place in a concatenation, which would be there as long as they are.
+fn aliases(tensors: &[Tensor], steps: &mut [Step], waiting: &[TensorId]) -> Vec<Alias> {
     let mut aliases: Vec<Alias> = vec![None; tensors.len()];
     let (_, mut last) = lifetimes(tensors.len(), steps);
     for index in 0..steps.len() {
@@ -101,7 +120,7 @@ fn aliases(tensors: &[Tensor], steps: &mut [Step]) -> Vec<Alias> {
             continue;
         }
         match step.kind {
-            Kind::CopyChannels { first } if first % LANES == 0 => {
+            Kind::CopyChannels { first } if first % LANES == 0 && !waiting.contains(&input) => {
                 let part = root(&aliases, input).0;
                 let twice =
                     |(i, s): (usize, &Step)| i != index && s.output == output && root(&aliases, s.input).0 == part;

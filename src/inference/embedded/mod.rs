@@ -44,7 +44,8 @@ pub struct Engine {
     arenas: Mutex<Vec<Arena>>,
 }
 
-/// Packed weights by the memory of the constants that they were made of, which are kept so that it stays theirs.
+/// Packed weights by the addresses of the constants that they were made of, which are kept so that these stay theirs. The
+/// numbers themselves lie here twice only where those that were packed are not the same.
 #[derive(Debug, Default)]
 struct Weights(Mutex<BTreeMap<Key, Kept>>);
 
@@ -61,13 +62,15 @@ impl lower::PackedWeights for Weights {
         order: Order,
         pack: &dyn Fn() -> Result<Packed>,
     ) -> Result<Arc<Packed>> {
-        let address = |constant: &Constant| Arc::as_ptr(&constant.data).addr();
-        let key = (address(weight), bias.map_or(0, address), order);
+        let key = (weight.data.address(), bias.map_or(0, |bias| bias.data.address()), order);
         let mut all = lock(&self.0);
         if let Some((_, packed)) = all.get(&key) {
             return Ok(Arc::clone(packed));
         }
         let packed = Arc::new(pack()?);
+        if packed.is_exact() {
+            weight.data.leave_to(Arc::<Packed>::clone(&packed));
+        }
         let kept = [weight].into_iter().chain(bias).cloned().collect();
         all.insert(key, (kept, Arc::clone(&packed)));
         Ok(packed)
@@ -227,6 +230,11 @@ impl Predictor for Engine {
 
     fn working_bytes(&self, shape: &[usize]) -> Result<u64> {
         Ok((self.plan(shape)?.arena * size_of::<kernels::Lanes>()) as u64)
+    }
+
+    fn weight_bytes(&self) -> Option<u64> {
+        let packed: usize = lock(&self.weights.0).values().map(|(_, packed)| packed.bytes()).sum();
+        Some(self.graph.weight_bytes() + packed as u64)
     }
 
     fn predict(&self, input: TensorView<'_>, output: &mut [f32]) -> Result<()> {

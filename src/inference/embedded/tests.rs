@@ -2,7 +2,10 @@
 
 mod minimal;
 mod operators;
+mod places;
 mod small;
+
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -73,8 +76,8 @@ impl Net {
         self.layer(Op::MaxPool(pool), &[x], &shape(from[1], &to));
     }
 
-    fn data(&self, id: ValueId) -> &[f32] {
-        &self.0.constants[&id].data
+    fn data(&self, id: ValueId) -> Arc<Vec<f32>> {
+        self.0.constants[&id].data.get()
     }
 }
 
@@ -189,6 +192,7 @@ proptest! {
             y = net.layer(Op::Activation(Activation::LeakyRelu { alpha: 0.1 }), &[z], &shape(m, &to));
         }
         let mut input = random(c * from.iter().product::<usize>(), 4);
+        let stored = net.data(weight);
         let exact: Vec<f64> = indices(&shape(m, &to)).map(|o| {
             let (m_of, group) = (o[1], o[1] / (m / groups));
             let mut sum = f64::from(net.data(bias)[m_of]);
@@ -196,7 +200,7 @@ proptest! {
                 for k in indices(&kernel) {
                     let Some(i) = met(&axes, &o[2..], &k) else { continue };
                     let x = f64::from(input[flat(&shape(c, &from), &shape(0, &i).iter().enumerate().map(|(a, &v)| match a { 0 => 0, 1 => group * (c / groups) + c_of, _ => v }).collect::<Vec<_>>())]);
-                    let w = net.data(weight)[flat(&[&[m, c / groups], &kernel[..]].concat(), &[&[m_of, c_of], &k[..]].concat())];
+                    let w = stored[flat(&[&[m, c / groups], &kernel[..]].concat(), &[&[m_of, c_of], &k[..]].concat())];
                     sum += f64::from(w) * if before { x.max(0.0) } else { x };
                 }
             }
@@ -206,6 +210,7 @@ proptest! {
         for simd in Simd::all() {
             close(&net.run(y, simd, &input), &exact)?;
         }
+        prop_assert_eq!(net.data(weight), stored);
         input[0] = f32::NAN;
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let many = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
@@ -243,6 +248,7 @@ proptest! {
             y = net.layer(Op::MaxPool(pool), &[y], &shape(m, &to));
         }
         let input = random(c * from.iter().product::<usize>(), 4);
+        let stored = net.data(weight);
         let mut exact = vec![0.0; m * to.iter().product::<usize>()];
         for q in indices(&from) {
             for k in indices(&kernel) {
@@ -252,7 +258,7 @@ proptest! {
                     let group = m_of / (m / groups);
                     for c_of in group * (c / groups)..(group + 1) * (c / groups) {
                         let x = input[flat(&[&[c], &from[..]].concat(), &[&[c_of], &q[..]].concat())];
-                        let w = net.data(weight)[flat(&[&[c, m / groups], &kernel[..]].concat(), &[&[c_of, m_of % (m / groups)], &k[..]].concat())];
+                        let w = stored[flat(&[&[c, m / groups], &kernel[..]].concat(), &[&[c_of, m_of % (m / groups)], &k[..]].concat())];
                         exact[flat(&[&[m], &to[..]].concat(), &[&[m_of], &o[..]].concat())] += f64::from(x) * f64::from(w);
                     }
                 }
@@ -262,6 +268,8 @@ proptest! {
         for simd in Simd::all() {
             close(&net.run(y, simd, &input), &exact)?;
         }
+        prop_assert_eq!(net.0.constants[&weight].data.bytes(), 0, "the engine alone has them");
+        prop_assert_eq!(net.data(weight), stored);
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn dequantized(operands: &Operands<'_>, x: &Tensor, scale: &Tensor, b
 fn floats(len: usize, values: impl Iterator<Item = f32>) -> Result<Data> {
     let mut out = reserved(len, WHAT)?;
     out.extend(values);
-    Ok(Data::F32(Arc::new(out)))
+    Ok(Data::F32(out.into()))
 }
 
 fn ints(len: usize, values: impl Iterator<Item = i64>) -> Result<Data> {

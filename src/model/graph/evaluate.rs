@@ -125,7 +125,7 @@ fn strided(x: &Tensor, shape: Vec<usize>, base: isize, strides: &[isize], budget
     }
     let count = budget.take(&shape)?;
     let data = match &x.data {
-        Data::F32(values) => pick(values, &shape, base, strides, count).map(|v| Data::F32(Arc::new(v))),
+        Data::F32(values) => pick(&values.get(), &shape, base, strides, count).map(|v| Data::F32(v.into())),
         Data::I64(values) => pick(values, &shape, base, strides, count).map(|v| Data::I64(Arc::new(v))),
         Data::Bytes { values, signed } => {
             pick(values, &shape, base, strides, count).map(|v| Data::Bytes { values: v.into(), signed: *signed })
@@ -204,7 +204,7 @@ fn gather(operands: &Operands<'_>, x: &Tensor, indices: &Tensor, budget: &mut Bu
     budget.take(&shape)?;
     let (outer, inner) = (x.shape[..axis].iter().product(), x.shape[axis + 1..].iter().product());
     let data = match &x.data {
-        Data::F32(values) => Data::F32(Arc::new(pick(values, &rows, outer, length, inner))),
+        Data::F32(values) => Data::F32(pick(&values.get(), &rows, outer, length, inner).into()),
         Data::I64(values) => Data::I64(Arc::new(pick(values, &rows, outer, length, inner))),
         Data::Bytes { values, signed } => {
             Data::Bytes { values: pick(values, &rows, outer, length, inner).into(), signed: *signed }
@@ -225,10 +225,13 @@ fn concat(operands: &Operands<'_>, parts: &[&Tensor], budget: &mut Budget) -> Re
     budget.take(&shape)?;
     let outer = shape[..axis].iter().product();
     let row = |part: &Tensor| part.shape[axis..].iter().product::<usize>();
-    let floats: Option<Vec<_>> = parts.iter().map(|part| Some((part.as_floats()?.as_slice(), row(part)))).collect();
+    let floats: Option<Vec<_>> = parts.iter().map(|part| Some((part.as_floats()?, row(part)))).collect();
     let ints: Option<Vec<_>> = parts.iter().map(|part| Some((part.as_ints()?, row(part)))).collect();
     Ok(match (floats, ints) {
-        (Some(floats), _) => Some(Tensor::floats(shape, join(&floats, outer))),
+        (Some(floats), _) => {
+            let floats: Vec<_> = floats.iter().map(|(values, row)| (values.as_slice(), *row)).collect();
+            Some(Tensor::floats(shape, join(&floats, outer)))
+        }
         (_, Some(ints)) => Some(Tensor::ints(shape, join(&ints, outer))),
         _ => return Err(operands.node.error("joins floats and integers")),
     })
@@ -250,7 +253,7 @@ fn choose(
     }
     Ok(match (&a.data, &b.data) {
         (Data::I64(a), Data::I64(b)) => Some(Tensor::ints(shape, pick(condition, a, b))),
-        (Data::F32(a), Data::F32(b)) => Some(Tensor::floats(shape, pick(condition, a, b))),
+        (Data::F32(a), Data::F32(b)) => Some(Tensor::floats(shape, pick(condition, &a.get(), &b.get()))),
         _ => None,
     })
 }
@@ -258,7 +261,7 @@ fn choose(
 fn map(name: &str, x: &Tensor, budget: &mut Budget) -> Result<Option<Tensor>> {
     let data = match &x.data {
         Data::F32(values) => match Unary::named(name).and_then(float_function) {
-            Some(function) => Data::F32(Arc::new(values.iter().map(|&v| function(v)).collect())),
+            Some(function) => Data::F32(values.get().iter().map(|&v| function(v)).collect::<Vec<_>>().into()),
             None => return Ok(None),
         },
         Data::I64(values) => {
@@ -293,6 +296,7 @@ fn zip(operands: &Operands<'_>, name: &str, a: &Tensor, b: &Tensor, budget: &mut
     let (a, b) = (expand(a, shape.clone(), budget)?, expand(b, shape.clone(), budget)?);
     Ok(match (&a.data, &b.data) {
         (Data::F32(a), Data::F32(b)) => {
+            let (a, b) = (a.get(), b.get());
             let pairs = a.iter().zip(b.iter());
             match (function, comparison) {
                 (Some(function), _) => Some(Tensor::floats(shape, pairs.map(|(&a, &b)| function.of(a, b)).collect())),

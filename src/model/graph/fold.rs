@@ -82,7 +82,12 @@ fn batch_normalization(graph: &mut Graph) {
         let weight = constant(graph, format!("{name} weight"), weight);
         let bias = constant(graph, format!("{name} bias"), bias);
         let convolution = &mut graph.nodes[source];
-        convolution.inputs.truncate(1);
+        for id in convolution.inputs.drain(1..).flatten() {
+            uses[id.index()] -= 1;
+            if uses[id.index()] == 0 {
+                graph.constants.remove(&id);
+            }
+        }
         convolution.inputs.extend([weight, bias]);
         convolution.outputs = vec![Some(*y)];
         folded.insert(index);
@@ -102,7 +107,7 @@ fn constant(graph: &mut Graph, name: String, tensor: Tensor) -> Option<ValueId> 
 #[allow(clippy::cast_possible_truncation, reason = "weights are used in single precision")]
 fn normalized(graph: &Graph, convolution: &Node, normalization: &Node) -> Option<(Tensor, Tensor)> {
     let operand = |node: &Node, index: usize| node.inputs.get(index).copied().flatten();
-    let floats = |node: &Node, index: usize| graph.constants.get(&operand(node, index)?)?.as_floats().cloned();
+    let floats = |node: &Node, index: usize| graph.constants.get(&operand(node, index)?)?.as_floats();
     let weight = graph.constants.get(&operand(convolution, 1)?)?;
     let values = weight.as_floats()?;
     let groups = usize::try_from(convolution.int("group").unwrap_or(1)).ok().filter(|&g| g > 0)?;
@@ -128,9 +133,9 @@ fn normalized(graph: &Graph, convolution: &Node, normalization: &Node) -> Option
         false => index / (columns * taps),
         true => index / (columns * taps) / (rows / groups) * columns + index / taps % columns,
     };
-    let scaled = values.iter().enumerate().map(|(index, &w)| w * factor[channel(index)]).collect();
+    let scaled = values.iter().enumerate().map(|(index, &w)| w * factor[channel(index)]).collect::<Vec<_>>().into();
     let bias =
         (0..channels).map(|c| (f64::from(bias[c]) * f64::from(factor[c]) + f64::from(shift[c])) as f32).collect();
-    let weight = Tensor { shape: weight.shape.clone(), data: Data::F32(Arc::new(scaled)) };
+    let weight = Tensor { shape: weight.shape.clone(), data: Data::F32(scaled) };
     Some((weight, Tensor::floats(vec![channels], bias)))
 }

@@ -9,7 +9,7 @@ use prost::bytes::Bytes;
 use super::network::ValueId;
 use super::node::Node;
 use super::proto;
-use super::tensor::{Tensor, decode};
+use super::tensor::{Data, MAX_WEIGHTS, Tensor, decode};
 use crate::error::{Error, Result};
 use crate::fs;
 
@@ -60,9 +60,7 @@ impl Graph {
     /// [`crate::ErrorKind::Model`] when the file is no ONNX graph, contradicts itself, or keeps weights outside its
     /// folder; the errors of reading a file.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path, MAX_FILE)?;
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Self::read(bytes, Some(folder)).map_err(|e| e.at(path))
+        Self::read(fs::read(path, MAX_FILE)?.into(), Some(path)).map_err(|e| e.at(path))
     }
 
     /// Reads an ONNX graph that keeps its weights inside.
@@ -70,11 +68,17 @@ impl Graph {
     /// # Errors
     /// As [`Graph::load`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
-        Self::read(bytes, None)
+        Self::read(bytes.into(), None)
     }
 
-    fn read(bytes: Vec<u8>, folder: Option<&Path>) -> Result<Self> {
-        let model: proto::Model = decode(Bytes::from(bytes), "the file")?;
+    /// Reads the content of the file `path`, or one that keeps its weights inside.
+    ///
+    /// # Errors
+    /// As [`Graph::load`].
+    pub(crate) fn read(bytes: Bytes, path: Option<&Path>) -> Result<Self> {
+        let folder = path.and_then(Path::parent);
+        let folder = folder.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+        let model: proto::Model = decode(bytes, "the file")?;
         let graph = model.graph.ok_or_else(|| Error::model("this is no ONNX model: it holds no graph"))?;
         let stored: proto::Graph = decode(graph, "the graph")?;
         let opset = model.opset_import.iter().find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
@@ -143,6 +147,12 @@ impl Graph {
         self.parameters
     }
 
+    /// Bytes of the weights that lie in this graph's memory.
+    pub(crate) fn weight_bytes(&self) -> u64 {
+        let floats = |tensor: &Tensor| if let Data::F32(values) = &tensor.data { values.bytes() as u64 } else { 0 };
+        self.constants.values().map(floats).sum()
+    }
+
     /// Every operator that an output needs and how often, constants folded.
     #[must_use]
     pub fn operators(&self) -> BTreeMap<&str, usize> {
@@ -175,12 +185,18 @@ impl Builder {
 
     fn weights(&mut self, stored: Vec<Bytes>, folder: Option<&Path>) -> Result<()> {
         limited(stored.len(), "weights")?;
+        let mut values = 0_usize;
         for bytes in stored {
             let stored: proto::Tensor = decode(bytes, "a weight")?;
             let id = self
                 .define(&stored.name)
                 .ok_or_else(|| Error::model(format!("the model stores the weight {:?} twice", stored.name)))?;
-            self.constants.insert(id, Tensor::read(stored, folder)?);
+            let tensor = Tensor::read(stored, folder)?;
+            values += tensor.len();
+            if values > MAX_WEIGHTS {
+                return Err(Error::model(format!("the model has more than {MAX_WEIGHTS} weights")));
+            }
+            self.constants.insert(id, tensor);
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ mod proto;
 mod rewrite;
 mod tensor;
 mod trace;
+mod values;
 
 pub use facts::{AxisFacts, Facts, Sizes};
 pub use function::{Activation, Binary, Reduction, Unary};
@@ -35,3 +36,5 @@ pub use graph::{Graph, TensorInfo};
 pub use metadata::set_metadata;
 pub use network::{Constant, Layer, Network, Value, ValueId};
 pub use op::{Convolution, CoordinateMode, NearestMode, Op, PadMode, Pool, Resize, ResizeMode, TransposedConvolution};
+pub(crate) use values::Keeper;
+pub use values::Values;

@@ -1,9 +1,9 @@
 //! A graph for one input shape: float layers in order, every shape known.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::op::Op;
+use super::values::Values;
 
 /// Index of a value in [`Network::values`].
 ///
@@ -40,7 +40,7 @@ pub struct Constant {
     /// Axis lengths; empty for a scalar. Their product is the number of values.
     pub shape: Vec<usize>,
     /// Row-major values.
-    pub data: Arc<Vec<f32>>,
+    pub data: Values,
 }
 
 /// One operation on tensors.

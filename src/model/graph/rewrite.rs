@@ -1,7 +1,6 @@
 //! Patterns that exporters spell in several nodes become one layer; layers that nobody needs go.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::function::{Activation, Binary, Unary};
 use super::network::{Constant, Layer, Network, Value, ValueId};
@@ -69,8 +68,8 @@ impl<'a> Patterns<'a> {
 
     /// True when `id` is a single stored number close to `value`.
     fn is_number(&self, id: ValueId, value: f32) -> bool {
-        let data = self.network.constants.get(&id).map(|constant| constant.data.as_slice());
-        matches!(data, Some([v]) if (v - value).abs() <= 1e-6 * value.abs())
+        let single = self.network.constants.get(&id).filter(|constant| constant.data.len() == 1);
+        single.is_some_and(|constant| (constant.data.get()[0] - value).abs() <= 1e-6 * value.abs())
     }
 
     /// The other operand of a layer that applies `function` to `id`.
@@ -190,7 +189,7 @@ impl<'a> Patterns<'a> {
             && grouped[0] == shape[0]
             && shape[1].is_multiple_of(grouped[1]);
         let all = |id: ValueId, value: f32| {
-            self.network.constants.get(&id).is_some_and(|c| c.data.iter().all(|&v| v == value))
+            self.network.constants.get(&id).is_some_and(|c| c.data.get().iter().all(|&v| v == value))
         };
         (fits && all(norm.inputs[1], 1.0) && all(norm.inputs[2], 0.0)).then_some((back, x, grouped[1], epsilon))
     }
@@ -229,7 +228,7 @@ impl<'a> Patterns<'a> {
         let id = ValueId::new(u32::try_from(self.network.values.len()).ok()?);
         let shape = vec![values.len()];
         self.network.values.push(Value { name: "constant".to_owned(), shape: shape.clone() });
-        self.network.constants.insert(id, Constant { shape, data: Arc::new(values) });
+        self.network.constants.insert(id, Constant { shape, data: values.into() });
         self.writer.push(None);
         self.readers.push(Vec::new());
         Some(id)

@@ -7,15 +7,19 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use super::proto::{self, data_type};
+use super::values::Values;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::limits::reserved;
+
+/// Most values that a model may store: less than 2 GiB in 32 bit, wherever they lie.
+pub(super) const MAX_WEIGHTS: usize = (1 << 29) - 1;
 
 /// Values of a tensor. Floats of every width become `f32`, booleans and all integers but those of one byte `i64`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Data {
     /// Floating point.
-    F32(Arc<Vec<f32>>),
+    F32(Values),
     /// Integers; booleans as 0 and 1.
     I64(Arc<Vec<i64>>),
     /// Integers of one byte, in the memory of the file: quantized weights, which a cast or a scale makes floats of.
@@ -31,7 +35,7 @@ pub(super) struct Tensor {
 
 impl Tensor {
     pub(super) fn floats(shape: Vec<usize>, values: Vec<f32>) -> Self {
-        Self { shape, data: Data::F32(Arc::new(values)) }
+        Self { shape, data: Data::F32(values.into()) }
     }
 
     pub(super) fn ints(shape: Vec<usize>, values: Vec<i64>) -> Self {
@@ -47,9 +51,9 @@ impl Tensor {
         }
     }
 
-    pub(super) fn as_floats(&self) -> Option<&Arc<Vec<f32>>> {
+    pub(super) fn as_floats(&self) -> Option<Arc<Vec<f32>>> {
         match &self.data {
-            Data::F32(values) => Some(values),
+            Data::F32(values) => Some(values.get()),
             Data::I64(_) | Data::Bytes { .. } => None,
         }
     }
@@ -82,6 +86,9 @@ impl Tensor {
             Error::model(format!("the tensor {name:?} has the element type {}, which is not read", stored.data_type))
         })?;
         let raw = if stored.data_location == 1 {
+            if count > MAX_WEIGHTS {
+                return Err(Error::model(format!("the tensor {name:?} has {count} values, more than {MAX_WEIGHTS}")));
+            }
             let bytes = count.checked_mul(width).ok_or_else(|| Error::model("a tensor is absurdly large"))?;
             Some(external(&stored, folder, bytes)?)
         } else {
@@ -146,7 +153,7 @@ fn typed_count(stored: &proto::Tensor) -> usize {
     reason = "the narrow field holds the bits"
 )]
 fn from_fields(stored: proto::Tensor) -> Data {
-    let floats = |values: Vec<f32>| Data::F32(Arc::new(values));
+    let floats = |values: Vec<f32>| Data::F32(values.into());
     let ints = |values: Vec<i64>| Data::I64(Arc::new(values));
     match stored.data_type {
         data_type::FLOAT => floats(stored.float_data),
@@ -176,26 +183,26 @@ fn bytes(kind: i32, values: Bytes) -> Data {
     reason = "weights are used in single precision; u64 counts are small"
 )]
 fn from_raw(kind: i32, shared: Bytes) -> Result<Data> {
-    fn each<const N: usize, T>(raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Result<Arc<Vec<T>>> {
+    fn each<const N: usize, T>(raw: &[u8], convert: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
         let (chunks, _) = raw.as_chunks::<N>();
         let mut values = reserved(chunks.len(), "a tensor of the model")?;
         values.extend(chunks.iter().map(|&bytes| convert(bytes)));
-        Ok(Arc::new(values))
+        Ok(values)
     }
     let raw = shared.as_ref();
     Ok(match kind {
-        data_type::FLOAT => Data::F32(each(raw, f32::from_le_bytes)?),
-        data_type::DOUBLE => Data::F32(each(raw, |b| f64::from_le_bytes(b) as f32)?),
-        data_type::FLOAT16 => Data::F32(each(raw, |b| half::f16::from_le_bytes(b).to_f32())?),
-        data_type::BFLOAT16 => Data::F32(each(raw, |b| half::bf16::from_le_bytes(b).to_f32())?),
+        data_type::FLOAT => Data::F32(each(raw, f32::from_le_bytes)?.into()),
+        data_type::DOUBLE => Data::F32(each(raw, |b| f64::from_le_bytes(b) as f32)?.into()),
+        data_type::FLOAT16 => Data::F32(each(raw, |b| half::f16::from_le_bytes(b).to_f32())?.into()),
+        data_type::BFLOAT16 => Data::F32(each(raw, |b| half::bf16::from_le_bytes(b).to_f32())?.into()),
         data_type::INT8 | data_type::UINT8 => bytes(kind, shared),
-        data_type::INT16 => Data::I64(each(raw, |b| i64::from(i16::from_le_bytes(b)))?),
-        data_type::UINT16 => Data::I64(each(raw, |b| i64::from(u16::from_le_bytes(b)))?),
-        data_type::INT32 => Data::I64(each(raw, |b| i64::from(i32::from_le_bytes(b)))?),
-        data_type::UINT32 => Data::I64(each(raw, |b| i64::from(u32::from_le_bytes(b)))?),
-        data_type::INT64 => Data::I64(each(raw, i64::from_le_bytes)?),
-        data_type::UINT64 => Data::I64(each(raw, |b| u64::from_le_bytes(b) as i64)?),
-        _ => Data::I64(each(raw, |[b]: [u8; 1]| i64::from(b))?),
+        data_type::INT16 => Data::I64(Arc::new(each(raw, |b| i64::from(i16::from_le_bytes(b)))?)),
+        data_type::UINT16 => Data::I64(Arc::new(each(raw, |b| i64::from(u16::from_le_bytes(b)))?)),
+        data_type::INT32 => Data::I64(Arc::new(each(raw, |b| i64::from(i32::from_le_bytes(b)))?)),
+        data_type::UINT32 => Data::I64(Arc::new(each(raw, |b| i64::from(u32::from_le_bytes(b)))?)),
+        data_type::INT64 => Data::I64(Arc::new(each(raw, i64::from_le_bytes)?)),
+        data_type::UINT64 => Data::I64(Arc::new(each(raw, |b| u64::from_le_bytes(b) as i64)?)),
+        _ => Data::I64(Arc::new(each(raw, |[b]: [u8; 1]| i64::from(b))?)),
     })
 }
 

@@ -8,6 +8,7 @@ use super::half::pair;
 use super::lanes::{LANES, Lanes, per_channel};
 use crate::error::Result;
 use crate::limits;
+use crate::model::graph::Keeper;
 
 /// Weights as the kernel wants them: per tile of output blocks, per piece of input channels, per tap, per channel, per
 /// block: sixteen output channels.
@@ -17,11 +18,19 @@ pub(crate) struct Packed {
     bias: Vec<Lanes>,
     /// Input channels that each tile of output blocks meets, and where its weights start.
     tiles: Vec<(Range<usize>, usize)>,
-    taps: usize,
-    inputs: usize,
-    outputs: usize,
+    stored: Stored,
     tile_blocks: usize,
     half: bool,
+}
+
+/// How the weights stand in the tensor of the file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stored {
+    order: Order,
+    outputs: usize,
+    inputs: usize,
+    groups: usize,
+    taps: usize,
 }
 
 /// Channels of `range` in pieces that lie in one block of sixteen.
@@ -30,10 +39,9 @@ fn pieces(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     blocks.map(move |block| range.start.max(block * LANES)..range.end.min((block + 1) * LANES))
 }
 
-/// Weights of one output channel.
-struct Row<'a> {
-    weight: &'a [f32],
-    /// Where the weights of input channel 0 are, or would be.
+/// Where the weights of one output channel stand in the tensor of the file.
+struct Row {
+    /// Those of input channel 0, or where they would be.
     first: usize,
     /// From one input channel to the next.
     step: usize,
@@ -41,28 +49,19 @@ struct Row<'a> {
     channels: Range<usize>,
 }
 
-impl Row<'_> {
+impl Row {
     #[inline]
-    fn value(&self, channel: usize, tap: usize) -> f32 {
-        if self.channels.contains(&channel) { self.weight[self.first + channel * self.step + tap] } else { 0.0 }
+    fn index(&self, channel: usize, tap: usize) -> Option<usize> {
+        self.channels.contains(&channel).then(|| self.first + channel * self.step + tap)
     }
 }
 
-/// Writes the weights of a tile, given by block.
-fn fill(part: &mut [Lanes], rows: &[[Row<'_>; LANES]], (channels, taps): (Range<usize>, usize), half: bool) {
-    let mut places = part.iter_mut();
-    for piece in pieces(channels) {
-        for tap in 0..taps {
-            for c in piece.clone().step_by(1 + usize::from(half)) {
-                for (rows, place) in rows.iter().zip(&mut places) {
-                    *place = Lanes(std::array::from_fn(|i| {
-                        let value = rows[i].value(c, tap);
-                        if half { pair(value, rows[i].value(c + 1, tap)) } else { value }
-                    }));
-                }
-            }
-        }
-    }
+/// The order of a tile: input channel (of every second one, `step`), tap and block of each of its places.
+fn places(channels: Range<usize>, (taps, step, blocks): (usize, usize, usize)) -> impl Iterator<Item = [usize; 3]> {
+    pieces(channels).flat_map(move |piece| {
+        let channels = move || piece.clone().step_by(step);
+        (0..taps).flat_map(move |tap| channels().flat_map(move |c| (0..blocks).map(move |block| [c, tap, block])))
+    })
 }
 
 /// Where a weight stands in the tensor of the file.
@@ -74,6 +73,43 @@ pub(crate) enum Order {
     Filtered,
     /// `[C, M / groups, taps]`, of a transposed convolution.
     InputFirst,
+}
+
+impl Stored {
+    /// Where the weights of the output channels of some blocks stand.
+    fn rows(&self, blocks: Range<usize>) -> Vec<[Row; LANES]> {
+        let (group_in, group_out) = (self.inputs / self.groups, self.outputs / self.groups);
+        let row = |m: usize| {
+            let group = m / group_out;
+            let (first, step) = match self.order {
+                Order::OutputFirst | Order::Filtered => ((m - group) * group_in * self.taps, self.taps),
+                Order::InputFirst => (m % group_out * self.taps, group_out * self.taps),
+            };
+            let channels = if m < self.outputs { group * group_in..(group + 1) * group_in } else { 0..0 };
+            Row { first, step, channels }
+        };
+        blocks.map(|block| std::array::from_fn(|i| row(block * LANES + i))).collect()
+    }
+}
+
+impl Keeper for Packed {
+    /// Only where [`Packed::is_exact`].
+    fn values(&self) -> Vec<f32> {
+        let Stored { outputs, inputs, groups, taps, .. } = self.stored;
+        let mut values = vec![0.0; outputs * (inputs / groups) * taps];
+        for group in 0..self.groups() {
+            let rows = self.stored.rows(self.blocks(group));
+            let order = places(self.tiles[group].0.clone(), (taps, 1, rows.len()));
+            for ([c, tap, block], lanes) in order.zip(self.all(group)) {
+                for (row, value) in rows[block].iter().zip(lanes.0) {
+                    if let Some(at) = row.index(c, tap) {
+                        values[at] = value;
+                    }
+                }
+            }
+        }
+        values
+    }
 }
 
 impl Packed {
@@ -91,47 +127,47 @@ impl Packed {
     ) -> Result<Self> {
         let (group_in, group_out) = (inputs / groups, outputs / groups);
         let taps = weight.len() / (outputs * group_in).max(1);
+        let stored = Stored { order, outputs, inputs, groups, taps };
         let blocks = outputs.div_ceil(LANES);
         // A tile of one block meets fewer channels where groups are small.
         let tile_blocks = if group_out.is_multiple_of(LANES * tile_blocks) || groups == 1 { tile_blocks } else { 1 };
         let step = 1 + usize::from(half);
         let mut tiles = Vec::with_capacity(blocks.div_ceil(tile_blocks));
-        let mut places = 0;
+        let mut end = 0;
         for first in (0..blocks).step_by(tile_blocks) {
-            let end = blocks.min(first + tile_blocks);
-            let last_output = outputs.min(end * LANES) - 1;
+            let last = blocks.min(first + tile_blocks);
+            let last_output = outputs.min(last * LANES) - 1;
             let channels = first * LANES / group_out * group_in..(last_output / group_out + 1) * group_in;
             let channels = channels.start / step * step..channels.end;
-            tiles.push((channels.clone(), places));
-            places += channels.len().div_ceil(step) * (end - first) * taps;
+            tiles.push((channels.clone(), end));
+            end += channels.len().div_ceil(step) * (last - first) * taps;
         }
-        let mut lanes = limits::zeroed(places, "packing the weights")?;
+        let mut lanes = limits::zeroed(end, "packing the weights")?;
         let mut start = per_channel(bias.unwrap_or_default(), 0.0);
         start.resize(blocks, Lanes::default());
-        let row = |m: usize| {
-            let group = m / group_out;
-            let (first, step) = match order {
-                Order::OutputFirst | Order::Filtered => ((m - group) * group_in * taps, taps),
-                Order::InputFirst => (m % group_out * taps, group_out * taps),
-            };
-            let channels = if m < outputs { group * group_in..(group + 1) * group_in } else { 0..0 };
-            Row { weight, first, step, channels }
-        };
         let mut parts = Vec::with_capacity(tiles.len());
         let mut rest = lanes.as_mut_slice();
         for (index, (channels, first)) in tiles.iter().enumerate() {
-            let end = tiles.get(index + 1).map_or(places, |next| next.1);
+            let end = tiles.get(index + 1).map_or(end, |next| next.1);
             let (part, behind) = rest.split_at_mut(end - first);
             rest = behind;
             parts.push((index * tile_blocks, channels.clone(), part));
         }
         parts.into_par_iter().for_each(|(first, channels, part)| {
-            let end = blocks.min(first + tile_blocks);
-            let rows: Vec<[Row<'_>; LANES]> =
-                (first..end).map(|block| std::array::from_fn(|i| row(block * LANES + i))).collect();
-            fill(part, &rows, (channels, taps), half);
+            let rows = stored.rows(first..blocks.min(first + tile_blocks));
+            for (place, [c, tap, block]) in part.iter_mut().zip(places(channels, (taps, step, rows.len()))) {
+                *place = Lanes(std::array::from_fn(|i| {
+                    let value = |c: usize| rows[block][i].index(c, tap).map_or(0.0, |at| weight[at]);
+                    if half { pair(value(c), value(c + 1)) } else { value(c) }
+                }));
+            }
         });
-        Ok(Self { lanes, bias: start, tiles, taps, inputs, outputs, tile_blocks, half })
+        Ok(Self { lanes, bias: start, tiles, stored, tile_blocks, half })
+    }
+
+    /// True when these are the numbers of the file in another order.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.stored.order != Order::Filtered && !self.half
     }
 
     /// Groups of output blocks.
@@ -159,7 +195,7 @@ impl Packed {
     /// Weights of a group for one of its [`Packed::pieces`], `[tap][channel][block]`.
     pub(super) fn lanes(&self, group: usize, piece: &Range<usize>) -> &[Lanes] {
         let (channels, first) = &self.tiles[group];
-        let per_channel = self.taps * self.blocks(group).len();
+        let per_channel = self.stored.taps * self.blocks(group).len();
         let start = first + per_channel * self.places(piece.start - channels.start);
         &self.lanes[start..start + per_channel * self.places(piece.len())]
     }
@@ -175,7 +211,7 @@ impl Packed {
         let (block, lane) = (channel / LANES, channel % LANES);
         let (blocks, place) = (self.blocks(group).len(), self.places(LANES));
         let within = if self.half { lane / 2 } else { lane };
-        let lanes = self.all(group)[((block * self.taps + tap) * place + within) * blocks + index];
+        let lanes = self.all(group)[((block * self.stored.taps + tap) * place + within) * blocks + index];
         if !self.half {
             return lanes;
         }
@@ -200,12 +236,12 @@ impl Packed {
 
     /// Input channels.
     pub(crate) fn inputs(&self) -> usize {
-        self.inputs
+        self.stored.inputs
     }
 
     /// Output channels.
     pub(crate) fn outputs(&self) -> usize {
-        self.outputs
+        self.stored.outputs
     }
 
     /// Bytes of the weights.

@@ -9,7 +9,7 @@ use super::super::kernels::{
 use super::super::plan::{Head, Kind, Layout, Place, TensorId};
 use super::{Lowering, unsupported};
 use crate::error::Result;
-use crate::model::graph::{Convolution, Layer, Pool, TransposedConvolution, ValueId};
+use crate::model::graph::{Constant, Convolution, Layer, Pool, TransposedConvolution, ValueId};
 
 /// Input channels up to which a convolution reads the plain layout: sixteen-fold blocks would be nearly empty.
 const FEW_CHANNELS: usize = 4;
@@ -54,13 +54,11 @@ impl Lowering<'_> {
         let (inputs, tile_blocks, half) = (from.channels, self.simd.tile_blocks(), self.half);
         let about = Filtered { inputs, depth, pads, to, tile_blocks, half };
         let Some(way) = Minimal::new(&about, self.streams) else { return Ok(false) };
-        if !weight.data.iter().all(|weight| weight.abs() < LARGEST_WEIGHT) {
+        let stored = weight.data.get();
+        if !stored.iter().all(|weight| weight.abs() < LARGEST_WEIGHT) {
             return Ok(false);
         }
-        let pack = || {
-            let values = filtered(&weight.data, depth)?;
-            Packed::new((&values, bias.map(|bias| &bias.data[..])), Order::Filtered, sizes, (tile_blocks, half))
-        };
+        let pack = || pack(&filtered(&stored, depth)?, bias, Order::Filtered, sizes, (tile_blocks, half));
         let weights = self.weights.packed((weight, bias), Order::Filtered, &pack)?;
         let borders = Minimal::borders(pads[1], from.width, to.width);
         let input = self.blocked(layer.inputs[0])?;
@@ -100,8 +98,9 @@ impl Lowering<'_> {
         let few = inputs <= FEW_CHANNELS && self.holders[layer.inputs[0].index()].plain.is_some();
         // A kernel of one tap waits for memory, not for products.
         let half = self.half && !few && taps > 1;
-        let (tile, values) = ((self.simd.tile_blocks(), half), (&weight.data[..], bias.map(|bias| &bias.data[..])));
-        let weights = self.weights.packed((weight, bias), order, &|| Packed::new(values, order, sizes, tile))?;
+        let tile = (self.simd.tile_blocks(), half);
+        let weights =
+            self.weights.packed((weight, bias), order, &|| pack(&weight.data.get(), bias, order, sizes, tile))?;
         let borders = windows.borders(self.extent(layer.inputs[0])?.width);
         let input = match (few, half) {
             (true, _) => self.bordered(layer.inputs[0], borders)?,
@@ -177,14 +176,14 @@ impl Lowering<'_> {
         let mut kernel = [1; 3];
         kernel[3 - op.kernel.len()..].copy_from_slice(&op.kernel);
         let mut weights = Vec::new();
-        for block in weight.data.chunks(LANES * taps) {
+        for block in weight.data.get().chunks(LANES * taps) {
             for tap in 0..taps {
                 let values: Vec<_> = block.iter().skip(tap).step_by(taps).copied().collect();
                 weights.extend(per_channel(&values, 0.0));
             }
         }
         let bias = if layer.inputs.len() > 2 {
-            self.operand(layer, 2, op.groups)?.data.to_vec()
+            self.operand(layer, 2, op.groups)?.data.get().to_vec()
         } else {
             vec![0.0; op.groups]
         };
@@ -228,6 +227,17 @@ impl Lowering<'_> {
         let kind = Kind::Normalize { groups, epsilon, scale, bias, scratch, summed };
         self.step(layer, kind, layer.inputs[0]).map(drop)
     }
+}
+
+fn pack(
+    weight: &[f32],
+    bias: Option<&Constant>,
+    order: Order,
+    sizes: (usize, usize, usize),
+    tile: (usize, bool),
+) -> Result<Packed> {
+    let bias = bias.map(|bias| bias.data.get());
+    Packed::new((weight, bias.as_ref().map(|bias| bias.as_slice())), order, sizes, tile)
 }
 
 /// Counts as divisors.

@@ -33,13 +33,14 @@ impl Lowering<'_> {
     fn channel_values(&self, constant: &Constant, value: ValueId) -> Option<Vec<f32>> {
         let shape = self.network.shape(value);
         let channels = shape[1];
-        if let [single] = constant.data[..] {
+        let values = constant.data.get();
+        if let [single] = values[..] {
             return Some(vec![single; channels]);
         }
         let offset = shape.len().checked_sub(constant.shape.len())?;
         let fits =
             constant.shape.iter().enumerate().all(|(axis, &n)| n == if axis + offset == 1 { channels } else { 1 });
-        fits.then(|| constant.data.to_vec())
+        fits.then(|| values.to_vec())
     }
 
     fn binary(&mut self, layer: &Layer, binary: Binary) -> Result<()> {

@@ -287,7 +287,7 @@ impl<'a> Lowering<'a> {
         } else {
             let network = self.network;
             let constant = self.constant(value).ok_or_else(|| Error::internal("a value is read before it is made"))?;
-            let place = Place::Constant(Arc::clone(&constant.data));
+            let place = Place::Constant(constant.data.get());
             self.tensor(network.shape(value), Layout::Plain, place)
         };
         self.holders[value.index()].plain = Some(output);
@@ -341,6 +341,6 @@ impl<'a> Lowering<'a> {
 
     /// As [`Lowering::operand`], for the lifetime of a plan.
     fn shared(&self, layer: &Layer, index: usize, len: usize) -> Result<Arc<Vec<f32>>> {
-        Ok(Arc::clone(&self.operand(layer, index, len)?.data))
+        Ok(self.operand(layer, index, len)?.data.get())
     }
 }

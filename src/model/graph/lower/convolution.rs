@@ -27,7 +27,8 @@ impl Call<'_, '_> {
         let Some(values) = self.node().ints(key) else { return Ok(None) };
         let valid = values.len() == count && values.iter().all(|v| (least..=MAX_PARAMETER).contains(v));
         if !valid {
-            return Err(self.node().unsupported(format!("has {key} {values:?} for {count} values")));
+            let wanted = format!("{count} numbers from {least} to {MAX_PARAMETER}");
+            return Err(self.node().unsupported(format!("has {key} {values:?}, which are not {wanted}")));
         }
         Ok(Some(values.iter().filter_map(|&v| usize::try_from(v).ok()).collect()))
     }

@@ -21,9 +21,7 @@ impl Call<'_, '_> {
     pub(super) fn batch_normalization(&mut self) -> Result<()> {
         let (x, shape, channels) = self.channels()?;
         let parameters: Option<Vec<_>> = (1..5)
-            .map(|index| {
-                Ok(self.operands.known(index)?.and_then(Tensor::as_floats).filter(|v| v.len() == channels).cloned())
-            })
+            .map(|index| Ok(self.operands.known(index)?.and_then(Tensor::as_floats).filter(|v| v.len() == channels)))
             .collect::<Result<_>>()?;
         let Some([scale, bias, mean, variance]) = parameters.as_deref() else {
             return Err(self.node().error(format!("has no parameters for {channels} channels")));
@@ -53,7 +51,7 @@ impl Call<'_, '_> {
                 continue;
             }
             self.per_channel(index, groups)?;
-            let values = self.operands.known(index)?.and_then(Tensor::as_floats).cloned().unwrap_or_default();
+            let values = self.operands.known(index)?.and_then(Tensor::as_floats).unwrap_or_default();
             let repeated = values.iter().flat_map(|&v| std::iter::repeat_n(v, channels / groups)).collect();
             inputs.push(self.new_constant(vec![channels], repeated)?);
         }

@@ -229,7 +229,8 @@ impl Call<'_, '_> {
             return self.inner(Op::Transpose { permutation: vec![1, 0] }, vec![id], shape.to_vec());
         };
         let (rows, columns) = (shape[0], shape[1]);
-        let values = (0..rows * columns).map(|at| constant.data[at % columns * rows + at / columns]).collect();
+        let data = constant.data.get();
+        let values = (0..rows * columns).map(|at| data[at % columns * rows + at / columns]).collect();
         self.new_constant(shape.to_vec(), values)
     }
 
