@@ -30,6 +30,7 @@ pub(crate) struct Batching {
     seconds: Option<f64>,
     statistics: bool,
     preview: bool,
+    instances: bool,
 }
 
 impl Batching {
@@ -49,6 +50,7 @@ impl Batching {
         options.layout = if self.bids { Layout::Bids } else { Layout::Mirror };
         options.statistics = self.statistics;
         options.preview = self.preview;
+        options.instances = self.instances;
         options.study = study(reading, false)?;
         Ok(options)
     }

@@ -115,7 +115,7 @@ pub(crate) fn write_volume(
     overwrite: bool,
 ) -> PyResult<()> {
     let data_type: DataType = data_type.parse().or_raise(py)?;
-    let options = WriteOptions::new(data_type).with_overwrite(overwriting(overwrite));
+    let options = WriteOptions::new(data_type).with_overwrite(overwriting(overwrite)).with_sync(false);
     macro_rules! write {
         ($array:expr) => {{
             let grid = grid(&$array, &affine).or_raise(py)?;

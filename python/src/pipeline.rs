@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use pyo3::prelude::*;
 use unet_vol::batch::{Inputs, Segmentation, StudyOptions};
 use unet_vol::inference::{Options, Precision};
+use unet_vol::labels::InstanceOptions;
 use unet_vol::model::{Model, ModelSpec};
 use unet_vol::pipeline::{self, Cancel, PipelineBuilder};
 use unet_vol::report::to_json;
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     max_bytes: Option<u64>,
     labels: Vec<String>,
     probabilities: bool,
+    instances: bool,
+    tta: bool,
     tiling: Option<String>,
     postprocess: Option<String>,
 }
@@ -58,7 +61,11 @@ impl Settings {
             .engine(self.engine()?)
             .threads(self.threads)
             .keep_labels(self.labels.clone())
-            .keep_probabilities(self.probabilities);
+            .keep_probabilities(self.probabilities)
+            .tta(self.tta);
+        if self.instances {
+            builder = builder.instances(InstanceOptions::default());
+        }
         if let Some(bytes) = self.max_bytes {
             builder = builder.max_bytes(bytes);
         }

@@ -55,7 +55,7 @@ impl Callable {
             Err(error) => return Ok(Err(Error::internal(error.to_string()))),
         };
         let scores = self.call.bind(py).call1((PyArrayDyn::from_array(py, &view),))?;
-        let scores: PyReadonlyArrayDyn<'_, f32> = scores.extract().map_err(PyErr::from)?;
+        let scores: PyReadonlyArrayDyn<'_, f32> = scores.extract()?;
         let wanted = self.output_shape(input.shape);
         let shape = scores.as_array().shape().to_vec();
         if wanted.as_ref().ok() != Some(&shape) {

@@ -32,6 +32,8 @@ pub(crate) struct Segmented<'py> {
     manifest: String,
     warnings: Warnings,
     probabilities: Option<Probabilities>,
+    /// Numbers as voxels, and the table of objects as JSON.
+    instances: Option<(Bound<'py, PyArray3<u32>>, String)>,
     record: Record,
 }
 
@@ -45,6 +47,12 @@ impl<'py> Segmented<'py> {
             let classes = spec.labels.iter().map(|label| (label.id, label.class)).collect();
             Probabilities { inner, grid, classes }
         });
+        let instances = segmentation.outcome.instances.as_ref();
+        let instances = instances.map(|found| {
+            let painted = run(py, || found.paint())?;
+            Ok::<_, PyErr>((from_volume(py, painted)?, to_json(&found.objects()).or_raise(py)?))
+        });
+        let instances = instances.transpose()?;
         let (manifest, notes) = (segmentation.manifest(), segmentation.warnings());
         let source = Source(segmentation.inputs.source.clone());
         let labels = std::mem::replace(&mut segmentation.outcome.labels.ids, nothing().or_raise(py)?);
@@ -60,6 +68,7 @@ impl<'py> Segmented<'py> {
             manifest: to_json(&manifest).or_raise(py)?,
             warnings: warnings(notes),
             probabilities,
+            instances,
             record: Record { grid, brain: brain(spec), segmentation: Mutex::new(segmentation) },
         })
     }
@@ -87,6 +96,7 @@ pub(crate) struct Outputs {
     manifest: Option<PathBuf>,
     preview: Option<PathBuf>,
     brain_mask: Option<PathBuf>,
+    instances: Option<PathBuf>,
     color_table: Option<PathBuf>,
     probabilities: Option<PathBuf>,
     labelmap_seg: bool,
@@ -104,6 +114,7 @@ impl Outputs {
         paths.manifest = self.manifest;
         paths.preview = self.preview;
         paths.brain_mask = self.brain_mask;
+        paths.instances = self.instances;
         paths.lut = self.color_table;
         paths.probabilities = self.probabilities;
         if self.labelmap_seg {
@@ -136,7 +147,7 @@ pub(crate) struct Texts {
 impl Record {
     /// Statistics and color table as the command writes them, and the ids of the brain.
     fn texts(&self, py: Python<'_>) -> PyResult<Texts> {
-        run_locked(py, &self.segmentation, |segmentation| {
+        run_locked(py, self.grid.voxels(), &self.segmentation, |segmentation| {
             Ok(Texts {
                 csv: report::csv(&segmentation.statistics),
                 json: to_json(&segmentation.statistics)?,
@@ -157,7 +168,7 @@ impl Record {
     ) -> PyResult<String> {
         let paths = outputs.paths();
         let (labels, image) = (labels.as_array(), image.as_array());
-        run_locked(py, &self.segmentation, |segmentation| {
+        run_locked(py, self.grid.voxels(), &self.segmentation, |segmentation| {
             paths.check(&[] as &[PathBuf])?;
             segmentation.outcome.labels.ids = volume(labels, self.grid)?;
             if paths.preview.is_some() || paths.secondary_capture.is_some() {

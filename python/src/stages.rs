@@ -10,7 +10,7 @@ use unet_vol::{Grid, Orientation, Result};
 use crate::arrays::{AffineArray, Pair, VolumeArray, grid, in_memory_order, pair, to_affine, volume};
 use crate::errors::OrRaise;
 use crate::files::{Warnings, from_json, warnings};
-use crate::work::{run, stage};
+use crate::work::stage;
 
 /// The sides that the axes of an affine grow towards, such as `RAS`.
 #[pyfunction]
@@ -104,7 +104,7 @@ pub(crate) fn resample_labels<'py>(
     let grid = grid(&array, &affine).or_raise(py)?;
     let target = target.grid(&grid).or_raise(py)?;
     let view = array.as_array();
-    let resampled = run(py, || {
+    let resampled = stage(py, view.len().max(target.voxels()), |_| {
         let (order, voxels) = in_memory_order(view)?;
         unet_vol::resample::resample_labels(VolumeView::new(grid.mapped(order), &voxels)?, &target, Outside::Background)
     })?;
@@ -120,7 +120,7 @@ pub(crate) fn normalize<'py>(
 ) -> PyResult<(Bound<'py, numpy::PyArray3<f32>>, Warnings)> {
     let normalization: Normalization = from_json(normalization).or_raise(py)?;
     let view = array.as_array();
-    let (volume, report) = run(py, || {
+    let (volume, report) = stage(py, view.len(), |_| {
         let (ni, nj, nk) = view.dim();
         let mut volume = volume(view, Grid::new([ni, nj, nk], unet_vol::Affine::identity())?)?;
         normalization.check()?;

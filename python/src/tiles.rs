@@ -12,7 +12,7 @@ use unet_vol::{Error, Result, limits};
 use crate::arrays::VolumeArray;
 use crate::errors::OrRaise;
 use crate::files::from_json;
-use crate::work::{run, run_locked};
+use crate::work::{run_locked, stage};
 
 /// A tiling worked out for one shape; immutable.
 #[pyclass(frozen, module = "unet_vol._native")]
@@ -78,7 +78,7 @@ impl Layout {
         let end =
             end.ok_or_else(|| Error::usage(format!("{count} tiles from {first} on are not there"))).or_raise(py)?;
         let shape = self.0.input_shape(count, slices.len());
-        let values = run(py, || {
+        let values = stage(py, shape.iter().product(), |_| {
             let mut values = limits::zeroed(shape.iter().product(), "patches")?;
             let patch = self.0.patch().iter().product::<usize>();
             let places = (first..end).flat_map(|number| slices.iter().map(move |s| (number, s)));
@@ -94,7 +94,9 @@ impl Layout {
 
     /// Adds up scores.
     fn stitch(&self, py: Python<'_>, classes: usize) -> PyResult<Stitch> {
-        run(py, || Sums::new(self.0.clone(), classes)).map(|sums| Stitch(Mutex::new(Some(sums))))
+        let values = self.0.shape().iter().product::<usize>().saturating_mul(classes);
+        let sums = stage(py, values, |_| Sums::new(self.0.clone(), classes))?;
+        Ok(Stitch { values, sums: Mutex::new(Some(sums)) })
     }
 }
 
@@ -155,7 +157,11 @@ impl Sums {
 /// Adds up the scores of tiles, in the order of the layout.
 #[pyclass(frozen, module = "unet_vol._native")]
 #[derive(Debug)]
-pub(crate) struct Stitch(Mutex<Option<Sums>>);
+pub(crate) struct Stitch {
+    /// How many scores there are.
+    values: usize,
+    sums: Mutex<Option<Sums>>,
+}
 
 #[pymethods]
 impl Stitch {
@@ -163,7 +169,7 @@ impl Stitch {
     fn add(&self, py: Python<'_>, scores: PyReadonlyArrayDyn<'_, f32>) -> PyResult<()> {
         let shape = scores.as_array().shape().to_vec();
         let values = scores.as_slice()?;
-        run_locked(py, &self.0, |slot| {
+        run_locked(py, self.values, &self.sums, |slot| {
             let sums = slot.as_mut().ok_or_else(finished)?;
             let tiles = shape.first().copied().unwrap_or(0);
             let wanted = sums.layout.output_shape(tiles, sums.classes);
@@ -176,7 +182,7 @@ impl Stitch {
 
     /// The scores `[classes, k, j, i]`, once; every tile must be in.
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray4<f32>>> {
-        let (scores, [ni, nj, nk], classes) = run_locked(py, &self.0, |slot| {
+        let (scores, [ni, nj, nk], classes) = run_locked(py, self.values, &self.sums, |slot| {
             let mut sums = slot.take().ok_or_else(finished)?;
             if sums.next < sums.layout.len() {
                 let (have, all) = (sums.next, sums.layout.len());

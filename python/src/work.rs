@@ -1,7 +1,8 @@
 //! Work off the interpreter: the GIL is released, threads are this module's own, Ctrl-C is noticed.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -36,6 +37,29 @@ pub(crate) fn pool() -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
+/// Voxels up to which work is over sooner than another thread wakes.
+const TINY: usize = 1 << 9;
+
+/// The first thread that had tiny work, as a pool of its own: its tiny work stays on it. One thread has that, since rayon
+/// keeps what a thread in a pool takes for ever; a fork of the thread has it too.
+static KEEPER: OnceLock<Option<(ThreadId, ThreadPool)>> = OnceLock::new();
+
+/// Work on `voxels` voxels in a pool.
+fn install<T: Send>(voxels: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let this = thread::current().id();
+    if voxels <= TINY
+        && let Some((keeper, alone)) = KEEPER.get_or_init(|| {
+            let alone = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
+            // A thread that is in a pool already gets no second one.
+            Some((this, alone.ok()?))
+        })
+        && *keeper == this
+    {
+        return alone.install(work);
+    }
+    pool()?.install(work)
+}
+
 /// Runs short work without the GIL.
 pub(crate) fn run<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     py.detach(|| pool()?.install(work)).or_raise(py)
@@ -51,20 +75,25 @@ pub(crate) fn stage<T: Send>(
     work: impl FnOnce(&Cancel) -> Result<T> + Send,
 ) -> PyResult<T> {
     let cancel = Cancel::new();
-    if voxels <= SHORT { run(py, || work(&cancel)) } else { run_watched(py, &cancel, || work(&cancel)) }
+    if voxels <= SHORT {
+        py.detach(|| install(voxels, || work(&cancel))).or_raise(py)
+    } else {
+        run_watched(py, &cancel, || work(&cancel))
+    }
 }
 
-/// Runs short work on what a lock guards. The lock is taken before the pool is entered: a thread of the pool that waits
+/// Runs short work on `voxels` voxels and what a lock guards. The lock is taken before the pool is entered: a thread of the pool that waits
 /// for its own work may begin another piece, which would wait for the lock for ever.
 pub(crate) fn run_locked<T: Send, G: Send>(
     py: Python<'_>,
+    voxels: usize,
     guarded: &Mutex<G>,
     work: impl FnOnce(&mut G) -> Result<T> + Send,
 ) -> PyResult<T> {
     py.detach(|| {
         let mut guarded = guarded.lock().unwrap_or_else(PoisonError::into_inner);
         let guarded = &mut *guarded;
-        pool()?.install(|| work(guarded))
+        install(voxels, || work(guarded))
     })
     .or_raise(py)
 }

@@ -109,6 +109,36 @@ def test_probabilities_are_kept_on_request(rng: np.random.Generator) -> None:
         result.probability("dark")
 
 
+def test_instances_are_numbered_on_request(tmp_path: Path) -> None:
+    pipeline = unet_vol.Pipeline.from_predictor(threshold, SPEC, instances=True)
+    image = np.zeros((9, 8, 7), np.float32)
+    image[1:3, 1, 1] = image[5, 5:8, 5] = 1.0
+    result = pipeline((image, np.eye(4)))
+    wanted = unet_vol.instances(result.labels)
+    assert result.instances is not None and result.instances.objects == wanted.objects and len(wanted.objects) == 2
+    np.testing.assert_array_equal(result.instances.labels, wanted.labels)
+    result.save(tmp_path / "labels.nii.gz", instances=tmp_path / "i.nii.gz")
+    np.testing.assert_array_equal(unet_vol.read_labels(tmp_path / "i.nii.gz").array, wanted.labels)
+    assert pickle.loads(pickle.dumps(result)).instances.objects == wanted.objects
+    assert result.with_labels(result.labels).instances is None
+    plain = unet_vol.Pipeline.from_predictor(threshold, SPEC)((image, np.eye(4)))
+    assert plain.instances is None
+    with pytest.raises(unet_vol.UsageError):
+        plain.save(tmp_path / "other.nii.gz", instances=tmp_path / "j.nii.gz")
+    assert not (tmp_path / "other.nii.gz").exists()
+
+
+def test_both_sides_are_averaged_on_request() -> None:
+    def leans(patches: np.ndarray) -> np.ndarray:
+        bright = patches * np.linspace(0.0, 1.0, patches.shape[-1], dtype=np.float32)
+        return np.concatenate([np.full_like(patches, 0.45), bright], axis=1)
+
+    image = (np.ones((10, 6, 6), np.float32), np.eye(4))
+    spec = {**SPEC, "mirror": {"swap": []}}
+    alone, both = (unet_vol.Pipeline.from_predictor(leans, spec, tta=tta)(image).labels for tta in (False, True))
+    assert (alone[:4] == 0).all() and (both == 7).all()
+
+
 def test_exceptions_of_a_predictor_come_through() -> None:
     def fails(patches: np.ndarray) -> np.ndarray:
         raise LookupError("no weights")
@@ -188,7 +218,8 @@ print(pipeline2({str(head)!r}).is_empty, threading.active_count())
 def _in_child(queue: multiprocessing.Queue, pipeline: unet_vol.Pipeline | None) -> None:
     try:
         image = (np.ones((8, 8, 8)), np.eye(4))
-        stage = unet_vol.resample(image, spacing=(2, 2, 2)).shape
+        # On this thread, and on others.
+        stages = unet_vol.resample(image, spacing=(2, 2, 2)).shape, unet_vol.resample(image, shape=(16, 16, 16)).shape
         refused = ""
         if pipeline is not None:
             try:
@@ -196,7 +227,7 @@ def _in_child(queue: multiprocessing.Queue, pipeline: unet_vol.Pipeline | None) 
             except unet_vol.UsageError as error:
                 refused = str(error)
         fresh = unet_vol.Pipeline.from_predictor(threshold, SPEC)(image).labels.max()
-        queue.put((stage, refused, int(fresh)))
+        queue.put((stages, refused, int(fresh)))
     except BaseException as error:
         queue.put(repr(error))
 
@@ -207,13 +238,14 @@ def test_a_forked_child_works_with_threads_of_its_own() -> None:
     image = (np.ones((8, 8, 8)), np.eye(4))
     pipeline = unet_vol.Pipeline.from_predictor(threshold, SPEC)
     pipeline(image)
+    unet_vol.resample(image, spacing=(2, 2, 2))
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_in_child, args=(queue, pipeline))
     child.start()
-    stage, refused, fresh = queue.get(timeout=60)
+    stages, refused, fresh = queue.get(timeout=60)
     child.join(20)
-    assert stage == (4, 4, 4) and "fork" in refused and fresh == 7
+    assert stages == ((4, 4, 4), (16, 16, 16)) and "fork" in refused and fresh == 7
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -283,17 +315,23 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, head: Path) -> None
 
 
 def test_a_batch_goes_over_a_tree(tmp_path: Path, rng: np.random.Generator) -> None:
-    pipeline = unet_vol.Pipeline.from_predictor(threshold, SPEC)
+    pipeline = unet_vol.Pipeline.from_predictor(threshold, SPEC, instances=True)
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         unet_vol.write(tmp_path / "in" / name / "x.nii.gz", (rng.uniform(size=(6, 7, 8)), np.eye(4)))
     (tmp_path / "in" / "c.nii").write_bytes(b"nothing")
     steps: list[tuple[str, int, int]] = []
     entries = unet_vol.batch(
-        tmp_path / "in", tmp_path / "out", pipeline, statistics=True, progress=lambda *step: steps.append(step)
+        tmp_path / "in",
+        tmp_path / "out",
+        pipeline,
+        statistics=True,
+        instances=True,
+        progress=lambda *step: steps.append(step),
     )
     assert sorted(entry.status for entry in entries) == ["done", "done", "failed"]
     assert len(steps) == 3 and (tmp_path / "out" / "a" / "x_seg.nii.gz").exists()
+    assert (tmp_path / "out" / "a" / "x_instances_seg.nii.gz").exists()
     with pytest.raises(unet_vol.UsageError):
         unet_vol.batch(tmp_path / "in", tmp_path / "out", pipeline)
     reports, _ = unet_vol.evaluate_folders(tmp_path / "out" / "a", tmp_path / "out" / "a")

@@ -174,13 +174,16 @@ pub struct WriteOptions {
     /// Name (of at most 15 bytes in the file) of what the values are, where they are not the source's quantity; the
     /// source's description, intent and display range are then not passed on.
     pub quantity: Option<String>,
+    /// Whether the file is on the disk before it takes its name; without, a crash of the system within the next seconds may
+    /// leave a name without content.
+    pub sync: bool,
 }
 
 impl WriteOptions {
-    /// Samples of `data_type`, an existing file refused, the same quantity as in the source.
+    /// Samples of `data_type`, an existing file refused, the same quantity as in the source, synced.
     #[must_use]
     pub fn new(data_type: DataType) -> Self {
-        Self { data_type, overwrite: Overwrite::Refuse, quantity: None }
+        Self { data_type, overwrite: Overwrite::Refuse, quantity: None, sync: true }
     }
 
     /// Sets [`WriteOptions::overwrite`].
@@ -194,6 +197,13 @@ impl WriteOptions {
     #[must_use]
     pub fn with_quantity(mut self, quantity: Option<String>) -> Self {
         self.quantity = quantity;
+        self
+    }
+
+    /// Sets [`WriteOptions::sync`].
+    #[must_use]
+    pub fn with_sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
         self
     }
 }

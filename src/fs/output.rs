@@ -14,7 +14,8 @@ pub(crate) struct Output {
     path: PathBuf,
     overwrite: Overwrite,
     writer: BufWriter<tempfile::NamedTempFile>,
-    ahead: Ahead,
+    /// What brings it to the disk; `None` where that is left to the system.
+    ahead: Option<Ahead>,
 }
 
 impl Output {
@@ -27,16 +28,22 @@ impl Output {
             path: path.to_owned(),
             overwrite,
             writer: BufWriter::with_capacity(CHUNK, temporary),
-            ahead: Ahead::default(),
+            ahead: Some(Ahead::default()),
         })
+    }
+
+    /// Leaves it to the system when the file comes to the disk.
+    pub(crate) fn unsynced(self) -> Self {
+        Self { ahead: None, ..self }
     }
 
     /// Flushes, syncs and renames.
     pub(crate) fn commit(self) -> Result<()> {
         let Self { path, overwrite, writer, ahead } = self;
         let temporary = writer.into_inner().map_err(|e| unwritable(&path, e.into_error()))?;
-        ahead.finish().map_err(|e| unwritable(&path, e))?;
-        temporary.as_file().sync_all().map_err(|e| unwritable(&path, e))?;
+        if let Some(ahead) = ahead {
+            ahead.finish().and_then(|()| temporary.as_file().sync_all()).map_err(|e| unwritable(&path, e))?;
+        }
         set_default_permissions(temporary.as_file(), &path)?;
         let result = match overwrite {
             Overwrite::Refuse => temporary.persist_noclobber(&path),
@@ -52,7 +59,9 @@ impl Output {
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.writer.write(bytes)?;
-        self.ahead.written(written, self.writer.get_ref().as_file())?;
+        if let Some(ahead) = &mut self.ahead {
+            ahead.written(written, self.writer.get_ref().as_file())?;
+        }
         Ok(written)
     }
 

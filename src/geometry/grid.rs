@@ -13,7 +13,7 @@ pub enum GridRule {
     HalfPixel,
     /// The first and the last voxel centre stay (scipy `zoom`, TotalSegmentator on the CPU).
     Corner,
-    /// The first voxel centre stays and the spacing is exact (MONAI `Spacing`).
+    /// The first voxel centre stays, the spacing is exact and the last centre is the nearest (MONAI `Spacing`).
     FirstVoxel,
     /// The centre of the volume stays and the spacing is exact.
     Centre,
@@ -222,8 +222,14 @@ impl Grid {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, positive and bounded below")]
     pub fn respaced(&self, spacing: [f64; 3], rule: GridRule) -> Result<Self> {
         let old = self.spacing();
-        let count =
-            |axis: usize| (float(self.shape[axis]) * old[axis] / spacing[axis]).round().clamp(1.0, 1e9) as usize;
+        let count = |axis: usize| {
+            let (voxels, ratio) = (float(self.shape[axis]), old[axis] / spacing[axis]);
+            let count = match rule {
+                GridRule::FirstVoxel => ((voxels - 1.0) * ratio + 1.0).round_ties_even(),
+                _ => (voxels * ratio).round(),
+            };
+            count.clamp(1.0, 1e9) as usize
+        };
         let laid = self.laid(spacing, [count(0), count(1), count(2)], rule)?;
         match rule {
             GridRule::HalfPixel | GridRule::Corner => self.resized(laid.shape, rule),
@@ -338,6 +344,15 @@ mod tests {
         let edge = |g: &Grid, high: bool| g.index_to_world(g.shape().map(|n| if high { float(n) - 0.5 } else { -0.5 }));
         assert!(distance(edge(&old, false), edge(&new, false)) < 1e-9);
         assert!(distance(edge(&old, true), edge(&new, true)) < 1e-9);
+    }
+
+    #[test]
+    fn the_first_voxel_stays_and_the_last_is_the_nearest_as_monai_has_it() {
+        let old = Grid::new([136, 183, 133], Affine::from_spacing([1.2, 1.2, 1.5], [0.0; 3]).unwrap()).unwrap();
+        let shape = |spacing| old.respaced(spacing, GridRule::FirstVoxel).unwrap().shape();
+        assert_eq!(shape([1.0; 3]), [163, 219, 199]);
+        assert_eq!(shape([2.3, 2.1, 1.7]), [71, 105, 117]);
+        assert_eq!(shape([500.0; 3]), [1; 3]);
     }
 
     #[test]

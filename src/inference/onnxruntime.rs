@@ -173,7 +173,10 @@ fn builder(library: &Library, device: Device) -> Result<SessionBuilder> {
         .build()
         .error_on_failure();
     builder.with_execution_providers([cuda]).map_err(|e| {
-        Error::model(format!("CUDA device {index} cannot be had with ONNX Runtime {}: {e}", library.version))
+        let said = e.to_string();
+        // Before it stand places in the library's own source.
+        let reason = said.rsplit_once(" : FAIL : ").map_or(said.as_str(), |(_, reason)| reason).trim();
+        Error::model(format!("CUDA device {index} cannot be had with ONNX Runtime {}: {reason}", library.version))
             .at(&library.path)
             .hint("run `unet-vol runtime install cuda`; an NVIDIA driver, CUDA and cuDNN are needed besides")
     })

@@ -52,22 +52,6 @@ impl From<Connectivity> for u8 {
     }
 }
 
-impl Connectivity {
-    /// How many voxels apart along i two runs may be and still touch, for rows a step of 1 along j or k apart.
-    pub(super) fn beside(self) -> u32 {
-        u32::from(self != Self::Six)
-    }
-
-    /// The same for rows a step along both j and k apart; `None` when such rows never touch.
-    pub(super) fn across(self) -> Option<u32> {
-        match self {
-            Self::Six => None,
-            Self::Eighteen => Some(0),
-            Self::TwentySix => Some(1),
-        }
-    }
-}
-
 /// One connected component.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -338,12 +322,17 @@ mod tests {
         numbers
     }
 
-    /// Shapes with axes of one voxel, and rows longer than the blocks that runs are found in.
+    /// Shapes with axes of one voxel, and rows longer than the blocks that runs are found in, of short and of long runs.
     fn cases() -> impl Strategy<Value = ([usize; 3], Vec<u16>)> {
         let shape = prop_oneof![[1_usize..9, 1_usize..9, 1_usize..9], [60_usize..140, 1_usize..4, 1_usize..4]];
-        (shape, 1_u16..4, 1_u16..6).prop_flat_map(|(shape, labels, zeros)| {
+        let longest = prop_oneof![Just(1_usize), Just(20), Just(150)];
+        (shape, 1_u16..4, 1_u16..6, longest).prop_flat_map(|(shape, labels, zeros, longest)| {
             let id = (0..labels + zeros).prop_map(move |n| n.saturating_sub(zeros - 1));
-            (Just(shape), prop::collection::vec(id, shape.iter().product::<usize>()))
+            let voxels = shape.iter().product::<usize>();
+            let run = (id, 1..=longest).prop_map(|(id, len)| vec![id; len]);
+            let ids = prop::collection::vec(run, voxels)
+                .prop_map(move |runs| runs.into_iter().flatten().take(voxels).collect());
+            (Just(shape), ids)
         })
     }
 

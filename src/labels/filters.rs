@@ -46,20 +46,13 @@ impl Scope {
             }
     }
 
-    /// The class of each id 0..=65535 for [`Components::by_class`]: 0 where it is not looked at.
-    fn classes(&self) -> Vec<u16> {
-        let apart = matches!(self, Self::Each | Self::EachOf(_));
-        (0..=u16::MAX)
-            .map(|id| {
-                if !self.holds(id) {
-                    0
-                } else if apart {
-                    id
-                } else {
-                    1
-                }
-            })
-            .collect()
+    /// The class of an id for [`Components::by_class`]: 0 where it is not looked at.
+    fn class(&self, id: u16) -> u16 {
+        match self {
+            _ if !self.holds(id) => 0,
+            Self::Each | Self::EachOf(_) => id,
+            _ => 1,
+        }
     }
 
     fn ids(&self) -> &[u16] {
@@ -242,15 +235,17 @@ fn drop_components(ids: &mut Volume<u16>, components: &Components, stays: &[bool
 }
 
 fn scoped(ids: &Volume<u16>, scope: &Scope, connectivity: Connectivity, cancel: &Cancel) -> Result<Components> {
-    let classes = scope.classes();
-    Components::by_class_until(ids.into(), connectivity, |id| classes[usize::from(id)], cancel)
+    let listed = scope.ids().iter().max().map_or(0, |&id| usize::from(id) + 1);
+    let classes: Vec<u16> = (0..=u16::MAX).take(listed).map(|id| scope.class(id)).collect();
+    let class = |id| classes.get(usize::from(id)).copied().unwrap_or_else(|| scope.class(id));
+    Components::by_class_until(ids.into(), connectivity, class, cancel)
 }
 
-/// The number of the largest component of each class, the lowest one where sizes tie; index is the class.
+/// The number of the largest component of each class that occurs, the lowest one where sizes tie; index is the class.
 fn largest(components: &Components) -> Vec<Option<u32>> {
-    let voxels = components.voxels();
-    let mut best: Vec<Option<u32>> = vec![None; 1 << 16];
-    for (label, number) in components.labels().into_iter().zip(1..) {
+    let (voxels, labels) = (components.voxels(), components.labels());
+    let mut best: Vec<Option<u32>> = vec![None; labels.iter().max().map_or(0, |&label| usize::from(label) + 1)];
+    for (label, number) in labels.into_iter().zip(1..) {
         let best = &mut best[usize::from(label)];
         if best.is_none_or(|other: u32| voxels[number as usize - 1] > voxels[other as usize - 1]) {
             *best = Some(number);

@@ -52,6 +52,7 @@ def batch(
     bids: bool = False,
     statistics: bool = False,
     preview: bool = False,
+    instances: bool = False,
     jobs: int = 3,
     seconds: float | None = None,
     assume_orientation: str | None = None,
@@ -72,6 +73,7 @@ def batch(
         formats: in which forms labels are written.
         bids: names as a BIDS derivative.
         statistics, preview: a table and a picture beside each label volume.
+        instances: the connected pieces of each label, numbered, in a volume beside it; a pipeline is made with it.
         jobs: studies in memory at a time.
         seconds: time that the network may take for one case.
         assume_orientation, on_gap: how files are read, see :func:`read`.
@@ -84,7 +86,7 @@ def batch(
         UsageError: when the output folder holds a ledger and ``existing`` is ``"refuse"``.
         KeyboardInterrupt: after Ctrl-C; ``existing="resume"`` goes on.
     """
-    pipeline = model if isinstance(model, Pipeline) else Pipeline(model, **settings)
+    pipeline = model if isinstance(model, Pipeline) else Pipeline(model, instances=instances, **settings)
     if isinstance(model, Pipeline) and settings:
         raise UsageError(f"the pipeline has its settings already: leave out {', '.join(settings)}")
     if not 1 <= jobs <= 64:
@@ -101,6 +103,7 @@ def batch(
         "seconds": seconds,
         "statistics": statistics,
         "preview": preview,
+        "instances": instances,
     }
     options = reading(None, None, assume_orientation, on_gap)
     with watching(progress) as callback:

@@ -103,7 +103,10 @@ def write(
     like: ImageLike | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Writes an image as NIfTI, in one step: a failed or interrupted call leaves no file.
+    """Writes an image as NIfTI, in one step: a failed or interrupted call leaves no file, or the one that was there.
+
+    Labels are on the disk when the call returns. When intensities come to the disk is left to the system, as with nibabel
+    and SimpleITK: a crash of the machine within the next seconds may lose them.
 
     Args:
         path: ends in ``.nii`` or ``.nii.gz``.

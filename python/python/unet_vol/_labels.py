@@ -166,7 +166,11 @@ def instances(
         affine = labels.affine
     else:
         affine = np.diag([*numbers(spacing, 3, "a spacing"), 1.0])
-    painted, text = _native.instances(ids_of(labels), affine, _checked(connectivity), order == "size")
+    return instances_from(*_native.instances(ids_of(labels), affine, _checked(connectivity), order == "size"))
+
+
+def instances_from(painted: NDArray[np.uint32], text: str) -> Instances:
+    """Instances of what the extension gives."""
     objects = []
     for row in json.loads(text):
         box = row["bounding_box"]

@@ -75,6 +75,8 @@ class Settings(TypedDict):
     max_bytes: int | None
     labels: list[str]
     probabilities: bool
+    instances: bool
+    tta: bool
     tiling: str | None
     postprocess: str | None
 
@@ -96,6 +98,7 @@ class Segmented(TypedDict):
     manifest: str
     warnings: _Warnings
     probabilities: Probabilities | None
+    instances: tuple[NDArray[np.uint32], str] | None
     record: Record
 
 @type_check_only
@@ -108,6 +111,7 @@ class Outputs(TypedDict):
     manifest: _Path | None
     preview: _Path | None
     brain_mask: _Path | None
+    instances: _Path | None
     color_table: _Path | None
     probabilities: _Path | None
     labelmap_seg: bool
@@ -126,6 +130,7 @@ class Batching(TypedDict):
     seconds: float | None
     statistics: bool
     preview: bool
+    instances: bool
 
 @type_check_only
 class Scores(TypedDict):

@@ -18,6 +18,7 @@ from ._arrays import Float32, Float64, UInt16, label_ids
 from ._errors import EmptyError, UsageError
 from ._files import OnGap, Path, reading, refuse_existing, write_text
 from ._image import Image, ImageLike, Label, Warning, as_image, is_path, table_from, table_text, to_nibabel, to_sitk
+from ._labels import Instances, instances_from
 from ._progress import watching
 from ._stages import resample
 from ._tiles import plain
@@ -63,7 +64,7 @@ def _statistics(text: str) -> tuple[LabelStatistics, ...]:
     return tuple(rows)
 
 
-_NEEDS_RUN = ("dicom_seg", "rtstruct", "secondary_capture", "preview", "probabilities")
+_NEEDS_RUN = ("dicom_seg", "rtstruct", "secondary_capture", "preview", "probabilities", "instances")
 """What a segmentation cannot write without the record of its run."""
 
 
@@ -78,6 +79,7 @@ class Segmentation:
         statistics: volume, place and intensity of each label.
         warnings: everything to know, from reading to labels.
         manifest: the record of the run: hashes, versions, engine, plan, times.
+        instances: the connected pieces of each label, numbered, where ``instances=True`` asked for them; else ``None``.
         image: the first channel; ``None`` after pickling, which leaves it behind.
 
     Pickling keeps all but the image, the probabilities and the attributes of a DICOM study.
@@ -89,6 +91,7 @@ class Segmentation:
     statistics: tuple[LabelStatistics, ...]
     warnings: tuple[Warning, ...]
     manifest: dict[str, Any]
+    instances: Instances | None
     image: Image | None
 
     def __init__(self, parts: _native.Segmented, image: Image | None) -> None:
@@ -103,6 +106,7 @@ class Segmentation:
         self._record: _native.Record | None = parts["record"]
         self._texts: _native.Texts | None = None
         self._probabilities = parts["probabilities"]
+        self.instances = None if parts["instances"] is None else instances_from(*parts["instances"])
         self.image = image
         if image is None:
             self.image = Image(parts["image"], self.affine)
@@ -135,7 +139,7 @@ class Segmentation:
             raise UsageError(f"labels of shape {new.shape} do not fit a study of {self.labels.shape}")
         new.flags.writeable = False
         other = object.__new__(Segmentation)
-        other.__dict__.update(self.__dict__, labels=new, _record=None, _texts=None)
+        other.__dict__.update(self.__dict__, labels=new, instances=None, _record=None, _texts=None)
         return other
 
     def save(
@@ -149,6 +153,7 @@ class Segmentation:
         preview: Path | None = None,
         manifest: Path | None = None,
         brain_mask: Path | None = None,
+        instances: Path | None = None,
         color_table: Path | None = None,
         probabilities: Path | None = None,
         labelmap_seg: bool = False,
@@ -165,6 +170,7 @@ class Segmentation:
             preview: a picture of three planes, ``.png``.
             manifest: the record of the run, ``.json``.
             brain_mask: 1 in every structure of the brain, or in every label where the model names no brain.
+            instances: the numbers of :attr:`instances` as a label volume.
             color_table: ids, names and colors for viewers, ``.txt``.
             probabilities: ``NAME.nii.gz``, which becomes ``NAME_<id>.nii.gz`` for each label.
             overwrite: whether existing files are replaced.
@@ -189,6 +195,7 @@ class Segmentation:
             "manifest": manifest,
             "preview": preview,
             "brain_mask": brain_mask,
+            "instances": instances,
             "color_table": color_table,
             "probabilities": probabilities,
             "labelmap_seg": labelmap_seg,
@@ -307,6 +314,8 @@ def _settings(
     max_bytes: int | None = None,
     labels: Sequence[str | int] = (),
     probabilities: bool = False,
+    instances: bool = False,
+    tta: bool = False,
     tiling: Mapping[str, Any] | None = None,
     postprocess: Sequence[Mapping[str, Any]] | None = None,
 ) -> _native.Settings:
@@ -327,6 +336,8 @@ def _settings(
         "max_bytes": max_bytes,
         "labels": [str(label) for label in labels],
         "probabilities": probabilities,
+        "instances": instances,
+        "tta": tta,
         "tiling": None if tiling is None else json.dumps(tiling),
         "postprocess": None if postprocess is None else json.dumps(postprocess),
     }
@@ -348,6 +359,8 @@ class Pipeline:
         max_bytes: a ceiling for peak memory: the plan fits or is refused; labels do not depend on it.
         labels: the labels to keep, by name or id.
         probabilities: keeps the probabilities in a temporary file, for :meth:`Segmentation.probability`.
+        instances: numbers the connected pieces of each label, for :attr:`Segmentation.instances`.
+        tta: averages with the mirror image, left and right swapped back, in twice the time.
         tiling, postprocess: other than the model's own, as in a model's description.
 
     Raises:
@@ -370,6 +383,8 @@ class Pipeline:
         max_bytes: int | None = None,
         labels: Sequence[str | int] = (),
         probabilities: bool = False,
+        instances: bool = False,
+        tta: bool = False,
         tiling: Mapping[str, Any] | None = None,
         postprocess: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
@@ -384,6 +399,8 @@ class Pipeline:
             max_bytes=max_bytes,
             labels=labels,
             probabilities=probabilities,
+            instances=instances,
+            tta=tta,
             tiling=tiling,
             postprocess=postprocess,
         )
@@ -424,7 +441,8 @@ class Pipeline:
                 ``[N, classes, k, j, i]``, as anything that NumPy reads. It is called with the GIL from a thread of this
                 package's, and must be ready for several at once where several threads use the pipeline.
             spec: a model's description as a dict, or the text of one in TOML or JSON.
-            settings: ``threads``, ``max_bytes``, ``labels``, ``probabilities``, ``tiling``, ``postprocess``.
+            settings: ``threads``, ``max_bytes``, ``labels``, ``probabilities``, ``instances``, ``tta``, ``tiling``,
+                ``postprocess``.
 
         Raises:
             ModelError: for a description that makes no sense.

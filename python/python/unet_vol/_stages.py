@@ -16,7 +16,7 @@ from ._image import Image, ImageLike, as_image, derived
 
 Method = Literal["nearest", "linear", "cubic", "area"]
 Rule = Literal["half-pixel", "corner", "first-voxel", "centre"]
-Border = Literal["clamp", "mirror", "scipy-nearest"]
+Border = Literal["clamp", "mirror", "scipy-nearest", "field-of-view"]
 
 
 def reorient(image: ImageLike, orientation: str = "RAS") -> Image:
@@ -61,7 +61,8 @@ def resample(
             ``"area"`` (average over the new voxel, on parallel axes).
         rule: what stays: ``"half-pixel"`` the edges of the field of view, ``"corner"`` the outermost voxel centres,
             ``"first-voxel"``, ``"centre"``.
-        border: beyond the outermost voxel centres: ``"clamp"``, ``"mirror"``, ``"scipy-nearest"`` or a value.
+        border: beyond the outermost voxel centres: ``"clamp"``, ``"mirror"``, ``"scipy-nearest"`` or a value (as SciPy
+            has it); ``"field-of-view"`` is 0 beyond the outermost voxels' edges and clamps within (as ITK has it).
         clip: whether results are kept within the range of the input.
         antialias: a Gaussian before, as scikit-image's ``resize`` has it, along axes that get coarser.
 
@@ -95,13 +96,19 @@ def resample(
         return derived(array, new, image)
     options: dict[str, Any] = {
         "method": method,
-        "border": border if isinstance(border, str) else {"constant": float(border)},
+        "border": _border(border),
         "clip": clip,
     }
     if antialias:
         options["smoothing"] = {"sigma": "anti-aliasing"}
     intensities, new = _native.resample(image.array, image.affine, target, json.dumps(options))
     return derived(intensities, new, image)
+
+
+def _border(border: Border | float) -> str | dict[str, float]:
+    if border == "field-of-view":
+        return {"field-of-view": 0.0}
+    return border if isinstance(border, str) else {"constant": float(border)}
 
 
 Step = str | Mapping[str, Any]

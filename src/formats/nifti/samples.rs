@@ -59,9 +59,10 @@ stored! {
 }
 
 /// A whole number in 0..=65535.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared with the value")]
 fn whole(value: f64) -> Option<u16> {
-    ((0.0..=65535.0).contains(&value) && value.fract() == 0.0).then_some(value as u16)
+    let id = value as u16;
+    (f64::from(id) == value).then_some(id)
 }
 
 /// What becomes of each stored sample.
@@ -69,7 +70,10 @@ pub(super) trait Convert: Sync {
     type Out: Copy + Default + Send;
     /// Samples must come one after the other, in the order of the file.
     const IN_ORDER: bool = false;
-    fn convert<S: Stored>(&self, value: S) -> Self::Out;
+    /// `None` for a value that is refused.
+    fn convert<S: Stored>(&self, value: S) -> Option<Self::Out>;
+    /// Takes note of the first value of a part that is refused.
+    fn refuse<S: Stored>(&self, _: S) {}
 }
 
 /// Intensities with the file's slope and intercept.
@@ -89,8 +93,8 @@ impl<T> Scaled<T> {
 impl<T: Sample> Convert for Scaled<T> {
     type Out = T;
 
-    fn convert<S: Stored>(&self, value: S) -> T {
-        T::from_f64(value.to_f64() * self.slope + self.intercept)
+    fn convert<S: Stored>(&self, value: S) -> Option<T> {
+        Some(T::from_f64(value.to_f64() * self.slope + self.intercept))
     }
 }
 
@@ -100,8 +104,8 @@ pub(super) struct Unscaled<T>(pub(super) std::marker::PhantomData<T>);
 impl<T: Sample> Convert for Unscaled<T> {
     type Out = T;
 
-    fn convert<S: Stored>(&self, value: S) -> T {
-        T::from_f64(value.to_f64())
+    fn convert<S: Stored>(&self, value: S) -> Option<T> {
+        Some(T::from_f64(value.to_f64()))
     }
 }
 
@@ -116,6 +120,10 @@ impl LabelIds {
         Self { scaling: scaling.filter(|&scaling| scaling != (1.0, 0.0)), bad: Mutex::new(None) }
     }
 
+    fn scaled(&self, value: impl Stored) -> f64 {
+        self.scaling.map_or_else(|| value.to_f64(), |(slope, intercept)| value.to_f64() * slope + intercept)
+    }
+
     /// The first value that is no label id.
     pub(super) fn bad(&self) -> Option<f64> {
         *self.bad.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,14 +135,16 @@ impl Convert for LabelIds {
     // The first bad value is the one that is named.
     const IN_ORDER: bool = true;
 
-    fn convert<S: Stored>(&self, value: S) -> u16 {
-        let scaled = |(slope, intercept): (f64, f64)| value.to_f64() * slope + intercept;
-        let label = self.scaling.map_or_else(|| value.to_label(), |scaling| whole(scaled(scaling)));
-        label.unwrap_or_else(|| {
-            let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-            bad.get_or_insert_with(|| self.scaling.map_or_else(|| value.to_f64(), scaled));
-            0
-        })
+    fn convert<S: Stored>(&self, value: S) -> Option<u16> {
+        match self.scaling {
+            None => value.to_label(),
+            Some(_) => whole(self.scaled(value)),
+        }
+    }
+
+    fn refuse<S: Stored>(&self, value: S) {
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        bad.get_or_insert_with(|| self.scaled(value));
     }
 }
 
@@ -143,11 +153,10 @@ pub(super) fn decode<C: Convert>(bytes: &[u8], data_type: DataType, big_endian: 
     macro_rules! run {
         ($kind:ty) => {{
             let (samples, _) = bytes.as_chunks::<{ size_of::<$kind>() }>();
-            let pairs = out.iter_mut().zip(samples);
             if big_endian {
-                pairs.for_each(|(out, bytes)| *out = convert.convert(<$kind>::from_be_bytes(*bytes)));
+                converted(samples, |&bytes| <$kind>::from_be_bytes(bytes), convert, out);
             } else {
-                pairs.for_each(|(out, bytes)| *out = convert.convert(<$kind>::from_le_bytes(*bytes)));
+                converted(samples, |&bytes| <$kind>::from_le_bytes(bytes), convert, out);
             }
         }};
     }
@@ -163,5 +172,18 @@ pub(super) fn decode<C: Convert>(bytes: &[u8], data_type: DataType, big_endian: 
         DataType::Float32 => run!(f32),
         DataType::Float64 => run!(f64),
         _ => (),
+    }
+}
+
+/// Without a way out in the middle, so that it is vectorized.
+fn converted<C: Convert, B, S: Stored>(samples: &[B], value: impl Fn(&B) -> S, convert: &C, out: &mut [C::Out]) {
+    let mut refused = false;
+    for (out, sample) in out.iter_mut().zip(samples) {
+        let converted = convert.convert(value(sample));
+        refused |= converted.is_none();
+        *out = converted.unwrap_or_default();
+    }
+    if refused && let Some(bad) = samples.iter().map(value).find(|&value| convert.convert(value).is_none()) {
+        convert.refuse(bad);
     }
 }

@@ -63,12 +63,12 @@ impl Voxels {
         path: &Path,
         header: &NewHeader,
         voxels: usize,
-        overwrite: Overwrite,
         level: u32,
         blocks: usize,
+        output: impl FnOnce() -> Result<Output>,
     ) -> Result<Self> {
         let compressed = is_compressed(path)?;
-        let output = Output::create(path, overwrite)?;
+        let output = output()?;
         let failed = |e| fs::unwritable(path, e);
         let mut sink = if compressed {
             Sink::Gzip(Box::new(Gzip::new(output, level, blocks).map_err(failed)?))
@@ -126,7 +126,8 @@ pub(in crate::formats) fn write_labels(
     let data_type = if labels.max_id() > u16::from(u8::MAX) { DataType::UInt16 } else { DataType::UInt8 };
     let header = build(labels.grid(), 1, source, data_type, &Meaning::Labels(&labels.table)).map_err(|e| e.at(path))?;
     let ids = labels.ids.data();
-    let mut voxels = Voxels::create(path, &header, ids.len(), overwrite, LABEL_LEVEL, rayon::current_num_threads())?;
+    let output = || Output::create(path, overwrite);
+    let mut voxels = Voxels::create(path, &header, ids.len(), LABEL_LEVEL, rayon::current_num_threads(), output)?;
     voxels.push(ids, |ids, big_endian, out| {
         match (data_type, big_endian) {
             (DataType::UInt8, _) => out.extend(ids.iter().map(|id| id.to_le_bytes()[0])),
@@ -225,7 +226,11 @@ impl SlabWriter {
         let meaning = options.quantity.as_deref().map_or(Meaning::Same, Meaning::Quantity);
         let header = build(grid, volumes, source, data_type, &meaning).map_err(|e| e.at(path))?;
         let voxels = grid.voxels().saturating_mul(volumes);
-        let voxels = Voxels::create(path, &header, voxels, options.overwrite, INTENSITY_LEVEL, blocks)?;
+        let output = || {
+            let output = Output::create(path, options.overwrite)?;
+            Ok(if options.sync { output } else { output.unsynced() })
+        };
+        let voxels = Voxels::create(path, &header, voxels, INTENSITY_LEVEL, blocks, output)?;
         Ok(Self { voxels, data_type })
     }
 
@@ -255,47 +260,62 @@ fn encode<T: Copy + Into<f64> + Sync>(
     big_endian: bool,
     out: &mut Vec<u8>,
 ) -> Result<()> {
-    let (low, high) = data_type.integer_range().unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-    let misfit = |&sample: &T| !fits(sample.into(), low, high, data_type);
-    // Without a way out in the middle, so that it is vectorized.
-    if samples.iter().fold(false, |any, sample| any | misfit(sample))
-        && let Some(&value) = samples.iter().find(|sample| misfit(sample))
-    {
-        return Err(out_of_range(value.into(), data_type));
-    }
     macro_rules! run {
-        ($kind:ty, $convert:expr) => {{
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-            let convert = |value: f64| $convert(value) as $kind;
-            let start = out.len();
-            out.resize(start + samples.len() * size_of::<$kind>(), 0);
-            let (slots, _) = out[start..].as_chunks_mut();
-            for (slot, &sample) in slots.iter_mut().zip(samples) {
-                let value = convert(sample.into());
-                *slot = if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+        ($kind:ty, $stored:expr) => {
+            if big_endian {
+                encoded(samples, $stored, <$kind>::to_be_bytes, out)
+            } else {
+                encoded(samples, $stored, <$kind>::to_le_bytes, out)
             }
-        }};
+        };
     }
-    match data_type {
-        DataType::UInt8 => run!(u8, f64::round_ties_even),
-        DataType::Int8 => run!(i8, f64::round_ties_even),
-        DataType::UInt16 => run!(u16, f64::round_ties_even),
-        DataType::Int16 => run!(i16, f64::round_ties_even),
-        DataType::UInt32 => run!(u32, f64::round_ties_even),
-        DataType::Int32 => run!(i32, f64::round_ties_even),
-        DataType::Float32 => run!(f32, std::convert::identity),
-        _ => run!(f64, std::convert::identity),
+    macro_rules! whole {
+        ($kind:ty) => {
+            run!($kind, |value: f64| {
+                let rounded = value.round_ties_even();
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared with the value")]
+                let whole = rounded as $kind;
+                (whole, f64::from(whole) == rounded)
+            })
+        };
     }
-    Ok(())
+    let misfit = match data_type {
+        DataType::UInt8 => whole!(u8),
+        DataType::Int8 => whole!(i8),
+        DataType::UInt16 => whole!(u16),
+        DataType::Int16 => whole!(i16),
+        DataType::UInt32 => whole!(u32),
+        DataType::Int32 => whole!(i32),
+        DataType::Float32 => run!(f32, |value: f64| {
+            #[allow(clippy::cast_possible_truncation, reason = "NaN and infinity are carried as they are")]
+            let single = value as f32;
+            (single, single.is_finite() | !value.is_finite())
+        }),
+        _ => run!(f64, |value: f64| (value, true)),
+    };
+    misfit.map_or(Ok(()), |value| Err(out_of_range(value, data_type)))
 }
 
-/// True when a value, rounded for an integer type, lies in the range; floats carry NaN and infinity as they are.
-fn fits(value: f64, low: f64, high: f64, data_type: DataType) -> bool {
-    match data_type {
-        DataType::Float64 => true,
-        DataType::Float32 => !value.is_finite() | (value.abs() <= f64::from(f32::MAX)),
-        _ => (low..=high).contains(&value.round_ties_even()),
+/// Appends what `stored` makes of each sample; the first one that it says not to fit.
+///
+/// Without a way out in the middle, so that it is vectorized.
+fn encoded<T: Copy + Into<f64>, S, const N: usize>(
+    samples: &[T],
+    stored: impl Fn(f64) -> (S, bool),
+    bytes: impl Fn(S) -> [u8; N],
+    out: &mut Vec<u8>,
+) -> Option<f64> {
+    let start = out.len();
+    out.resize(start + samples.len() * N, 0);
+    let (slots, _) = out[start..].as_chunks_mut();
+    let mut all = true;
+    for (slot, &sample) in slots.iter_mut().zip(samples) {
+        let (sample, fits) = stored(sample.into());
+        *slot = bytes(sample);
+        all &= fits;
     }
+    let misfit = || samples.iter().map(|&sample| sample.into()).find(|&value| !stored(value).1);
+    if all { None } else { misfit() }
 }
 
 fn out_of_range(value: f64, data_type: DataType) -> Error {
