@@ -18,7 +18,7 @@ const ROUNDING: f64 = 1e-6;
 /// Without distances the voxels are counted in one pass over both volumes. `options.labels` is not looked at.
 ///
 /// # Errors
-/// As [`evaluate`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
+/// As [`super::evaluate`]; [`crate::ErrorKind::Interrupted`] once `cancel` was turned.
 pub fn score<'a, P: LabelId + 'a, R: LabelId + 'a>(
     prediction: impl Into<VolumeView<'a, P>>,
     reference: impl Into<VolumeView<'a, R>>,
