@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labels import FLIP_GEN, GEN, GEN_TO_CLASS, N_NEUTRAL, N_SIDED, OUT_OF_BRAIN, TISSUE
+from labels import FLIP_GEN, GEN, GEN_TO_CLASS, N_NEUTRAL, N_SIDED, OUT_OF_BRAIN, SEG, TISSUE
 
 POOL_SHAPE = (192, 224, 208)
 """Extent of a pool entry: 1 mm voxels, RAS; the brain sits 16 mm above the middle, to leave room for the neck."""
@@ -134,9 +134,31 @@ def _t1_priors() -> tuple[np.ndarray, np.ndarray]:
     return np.load(PRIORS / "prior_means_t1.npy"), np.load(PRIORS / "prior_stds_t1.npy")
 
 
+def _white_fraction() -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd [25] of how much each tissue class of the brain looks like white (1) rather than grey matter (0), nan
+    where it looks like neither. Pallidum and putamen hold iron: they may be darker than both in T2 and FLAIR."""
+    fraction, spread = np.full(int(TISSUE.max()) + 1, np.nan), np.zeros(int(TISSUE.max()) + 1)
+    for tissue, mean, sd in [
+        (TISSUE[18], 1, 0),  # cerebral white matter
+        (TISSUE[19], 0, 0),  # cerebral cortex, caudate, accumbens, hippocampus, amygdala
+        (TISSUE[22], 0.95, 0.1),  # cerebellum white matter
+        (TISSUE[23], 0, 0.1),  # cerebellum cortex
+        (TISSUE[24], 0.5, 0.15),  # thalamus
+        (TISSUE[26], 0.2, 0.2),  # putamen
+        (TISSUE[27], 0.9, 0.25),  # pallidum
+        (TISSUE[32], 0.75, 0.15),  # ventral DC
+        (TISSUE[3], 0.85, 0.1),  # brain-stem
+    ]:
+        fraction[tissue], spread[tissue] = mean, sd
+    return fraction, spread
+
+
+WHITE_FRACTION = _white_fraction()
+
+
 def draw_intensities(rs: np.random.RandomState, t1_share: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd ([54] each, on a scale of 0..255) of the voxels of each gen. T1-like with probability t1_share, else
-    random per tissue class (45 %) or per gen."""
+    deep structures between random grey and white matter (40 %), random per tissue class (27 %) or random per gen."""
     n, n_tissue = len(GEN), int(TISSUE.max()) + 1
     u = rs.uniform()
     if u < t1_share:
@@ -146,7 +168,16 @@ def draw_intensities(rs: np.random.RandomState, t1_share: float) -> tuple[np.nda
         mean = class_mean[TISSUE] + rs.normal(0, 5, n)
         sd = np.minimum(class_sd[TISSUE], 45)
         sd[1:5] = np.minimum(sd[1:5], 25)
-    elif u < t1_share + 0.45 * (1 - t1_share):
+    elif u < t1_share + 0.40 * (1 - t1_share):
+        tissue = rs.uniform(10, 240, n_tissue)
+        tissue[2] = np.clip(tissue[3] + rs.choice([-1, 1]) * rs.uniform(12, 120), 10, 240)
+        fraction, spread = WHITE_FRACTION
+        mixed = np.isfinite(fraction)
+        white = rs.normal(fraction[mixed], spread[mixed])
+        tissue[mixed] = tissue[3] + white * (tissue[2] - tissue[3])
+        mean = tissue[TISSUE] + rs.normal(0, 4, n)
+        sd = rs.uniform(2, 20, n_tissue)[TISSUE]
+    elif u < t1_share + 0.67 * (1 - t1_share):
         mean = rs.uniform(10, 240, n_tissue)[TISSUE] + rs.normal(0, 6, n)
         sd = rs.uniform(2, 25, n_tissue)[TISSUE]
     else:
@@ -248,6 +279,20 @@ def _skull_strip(rs: np.random.RandomState, img: Tensor, brain: Tensor) -> tuple
     return torch.where(keep > 0, img, torch.full_like(img, fill)), keep[0, 0] > 0
 
 
+def _lesions(rs: np.random.RandomState, g: torch.Generator, white: Tensor, ventricle: Tensor) -> Tensor:
+    """How much of each voxel is lesion, 0..1: blobs in 0.5 to 20 % of the white matter, often around the ventricles.
+    white and ventricle [1, 1, X, Y, Z]: the shares of these tissues in each voxel."""
+    where = white > 0.5
+    if int(where.sum()) < 500:
+        return torch.zeros_like(white)
+    nodes = [int(n / rs.uniform(3, 8)) + 2 for n in white.shape[2:]]
+    field = F.interpolate(torch.randn(1, 1, *nodes, generator=g), size=white.shape[2:], mode="trilinear")
+    near = F.avg_pool3d(ventricle, 9, 1, 4)
+    field = field + near * (rs.uniform(0, 3) / max(float(near.max()), 1e-3))
+    threshold = _percentile(field[where], 100 * (1 - 10 ** rs.uniform(-2.3, -0.7)))
+    return torch.sigmoid((field - threshold) / rs.uniform(0.05, 0.3)) * white
+
+
 def _acquire(rs: np.random.RandomState, g: torch.Generator, img: Tensor) -> Tensor:
     """Thick slices in one axis (35 %), lower resolution in all (15 %) or slight blur; [1, 1, X, Y, Z]."""
     u = rs.uniform()
@@ -304,8 +349,8 @@ def synthesise(
     thick: bool = True,
 ) -> Sample:
     """[2X, 2Y, 2Z] uint8 gen indices at 1 mm -> a random image and its target at 2 mm. `intensities` (mean and sd of
-    each gen, [54]) takes the place of random ones; without `thick` the image keeps the resolution of the grid and its
-    whole field of view."""
+    each gen, [54]) takes the place of random ones; without `thick` the image keeps the
+    resolution of the grid and its whole field of view."""
     g = torch.Generator().manual_seed(int(rs.randint(2**31)))
     mean, sd = intensities or draw_intensities(rs, t1_share)
     seg = torch.from_numpy(GEN_TO_CLASS)
@@ -322,6 +367,12 @@ def synthesise(
 
     first, second, share = two_majorities(torch.take(seg, flat).reshape(gen.shape))
     mu, sigma = per_block(mean), per_block(sd)
+    if thick and rs.uniform() < 0.3:
+        white, ventricle = (per_block(np.isin(SEG, ids)) for ids in ([2, 41], [4, 43]))
+        lesion = _lesions(rs, g, white, ventricle)
+        wm, csf = mean[TISSUE == TISSUE[18]].mean(), mean[TISSUE == 1].mean()
+        value = wm + rs.uniform(0.2, 0.9) * (csf - wm) if rs.uniform() < 0.5 else rs.uniform(10, 240)
+        mu = mu + lesion * (float(value) - mu)
     noise = torch.randn(mu.shape, generator=g)
     if rs.uniform() < 0.5:  # texture of twice the scale
         half = torch.randn([1, 1] + [(s + 1) // 2 for s in mu.shape[2:]], generator=g)

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 import generate  # noqa: E402
 import labels  # noqa: E402
 import train  # noqa: E402
+from average import average  # noqa: E402
 from network import Config, UNet, cost, widen  # noqa: E402
 
 SMALL = Config(widths=(4, 4, 8, 8, 8), top=4)
@@ -88,6 +89,37 @@ def test_shares_of_two_classes():
     assert (first, second, share) == (9, 9, 1.0)
 
 
+def test_lesions_lie_in_white_matter_around_the_ventricles():
+    white, ventricle = torch.zeros(2, 1, 1, 32, 32, 32)
+    white[..., 4:28, 4:28, 4:28] = 1
+    ventricle[..., 12:20, 12:20, 12:20] = 1
+    white -= ventricle
+    parts, inner, outer = [], 0.0, 0.0
+    for seed in range(60):
+        rs, g = np.random.RandomState(seed), torch.Generator().manual_seed(seed)
+        lesion = generate._lesions(rs, g, white, ventricle)
+        assert lesion.min() >= 0 and (lesion <= white).all()
+        parts.append(float((lesion > 0.5).sum() / white.sum()))
+        inner += float(lesion[..., 9:23, 9:23, 9:23].sum())
+        outer += float(lesion.sum())
+    assert min(parts) > 0.001 and 0.15 < max(parts) <= 0.21
+    share_of_shell = float(white[..., 9:23, 9:23, 9:23].sum() / white.sum())
+    assert inner / outer > 1.5 * share_of_shell
+    none = generate._lesions(np.random.RandomState(0), torch.Generator(), 0.4 * white, ventricle)
+    assert not none.any()
+
+
+def test_looks_of_one_ramp_keep_structures_between_grey_and_white():
+    """In most looks the thalamus lies between cortex and white matter, as in real contrasts."""
+    between = []
+    for seed in range(400):
+        mean, _ = generate.draw_intensities(np.random.RandomState(seed), 0.0)
+        cortex, white, thalamus = (mean[list(labels.GEN).index(i)] for i in (3, 2, 10))
+        between.append(min(cortex, white) <= thalamus <= max(cortex, white))
+    # a third of independent draws and nearly all of the 40 % on one ramp
+    assert 0.5 < np.mean(between) < 0.72
+
+
 def test_samples_are_a_function_of_the_seed(tmp_path):
     synth = generate.Synth(toy_pool(tmp_path), (16, 16, 16), 0.5)
     a, b, c = synth.sample(3), synth.sample(3), synth.sample(4)
@@ -122,6 +154,16 @@ def test_widening_refuses_to_shrink():
 
 
 # ------------------------------------------------------------------------------------------------------------ training
+def test_the_mean_of_states_is_that_of_their_averages():
+    torch.manual_seed(0)
+    states = [dict(ema=UNet(SMALL).state_dict(), config=SMALL.to_dict()) for _ in range(3)]
+    mean = average(states)
+    for k, v in mean.items():
+        torch.testing.assert_close(v, sum(s["ema"][k] for s in states) / 3)
+    with pytest.raises(ValueError, match="different networks"):
+        average(states + [dict(states[0], config=LARGE.to_dict())])
+
+
 def test_schedule_is_a_function_of_the_step():
     s = train.Schedule.parse("0:1e-5,100:1e-3,200:1e-3,300:1e-5")
     assert s(0) == 1e-5 and s(50) == pytest.approx(1e-4) and s(100) == pytest.approx(1e-3)
