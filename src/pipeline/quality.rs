@@ -96,8 +96,10 @@ fn unusual(spec: &ModelSpec, quality: &QualitySpec, found: &BTreeMap<u16, Found>
         if part.ml < low || part.ml > high {
             return Some(format!("{} has {:.1} ml (usual: {low:.1} to {high:.1})", name(range.id), part.ml));
         }
+        // Rounded down, or a score just below the range would read like its end.
+        let shown = (100.0 * score).floor() / 100.0;
         (score < range.score)
-            .then(|| format!("{} has a score of {score:.2} (usual: {:.2} or more)", name(range.id), range.score))
+            .then(|| format!("{} has a score of {shown:.2} (usual: {:.2} or more)", name(range.id), range.score))
     };
     quality.labels.iter().filter_map(phrase).collect()
 }
