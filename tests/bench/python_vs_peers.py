@@ -138,8 +138,8 @@ def files(side, folder):
         yield row(
             f"read {side}^3 float32 {suffix}",
             lambda: unet_vol.read(path),
-            # In memory, as ours is: nibabel maps a plain file and reads nothing before it is asked for.
-            nibabel=lambda: np.array(nibabel.load(path).dataobj, dtype=np.float32),
+            # In memory, as ours is: nibabel would map a plain file and read nothing before it is asked for.
+            nibabel=lambda: np.asarray(nibabel.load(path, mmap=False).dataobj, dtype=np.float32),
             SimpleITK=lambda: sitk.GetArrayFromImage(sitk.ReadImage(path)),
         )
     blocks = np.kron(rng.integers(0, 33, (side // 16,) * 3), np.ones((16, 16, 16), np.uint8)).astype(np.uint8)
@@ -148,7 +148,7 @@ def files(side, folder):
     yield row(
         f"read_labels {side}^3 .nii.gz",
         lambda: unet_vol.read_labels(path),
-        nibabel=lambda: np.array(nibabel.load(path).dataobj),
+        nibabel=lambda: np.asarray(nibabel.load(path, mmap=False).dataobj),
         SimpleITK=lambda: sitk.GetArrayFromImage(sitk.ReadImage(path)),
     )
 
@@ -194,7 +194,7 @@ def peak(command):
 
 
 def memory(folder):
-    out = str(folder / "labels.nii.gz")
+    out = str(folder / "segmented.nii.gz")
     python = peak([sys.executable, "-c", SEGMENT, out])
     Path(out).unlink()
     command = [sys.executable, "-m", "unet_vol", "segment", str(HEAD), "-o", out, "-q", "--engine", "embedded"]
