@@ -10,7 +10,6 @@ Needs numpy, onnxruntime and, where it is to be compared, openvino.
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
@@ -85,17 +84,25 @@ print(before / 1024)
 """
 
 
+LAUNCH = """
+import resource, subprocess, sys
+print(subprocess.run(sys.argv[1:], check=True, stdout=subprocess.PIPE, text=True).stdout)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def peak_mib(command):
-    """Peak resident memory of a process, and what it printed."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    text = process.stdout.read()
-    return os.wait4(process.pid, 0)[2].ru_maxrss / 1024, text
+    """Peak resident memory of a process, and what it printed. A small process launches it: a forked one begins with the
+    peak of its parent, which holds the peers here."""
+    done = subprocess.run([sys.executable, "-c", LAUNCH, *command], check=True, stdout=subprocess.PIPE, text=True)
+    text, peak = done.stdout.strip().rsplit("\n", 1)
+    return int(peak) / 1024, text
 
 
 def compare_memory(ours, model, shape, threads):
     mine, _ = peak_mib([*ours.command, "--rounds", "1"])
     theirs, before = peak_mib([sys.executable, "-c", RUN_ONCE, model, ",".join(map(str, shape)), str(threads)])
-    alone = theirs - float(before)
+    alone = theirs - float(before.split()[-1])
     print(f"  memory: embedded {mine:.0f} MiB, onnxruntime {theirs:.0f} MiB ({alone:.0f} without Python);", end=" ")
     print(f"{mine / theirs:.2f}x ({mine / alone:.2f}x)", flush=True)
 
