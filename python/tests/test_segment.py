@@ -117,6 +117,7 @@ def test_instances_are_numbered_on_request(tmp_path: Path) -> None:
     wanted = unet_vol.instances(result.labels)
     assert result.instances is not None and result.instances.objects == wanted.objects and len(wanted.objects) == 2
     np.testing.assert_array_equal(result.instances.labels, wanted.labels)
+    assert repr(wanted) == "Instances(2 objects in 9 x 8 x 7 voxels)"
     result.save(tmp_path / "labels.nii.gz", instances=tmp_path / "i.nii.gz")
     np.testing.assert_array_equal(unet_vol.read_labels(tmp_path / "i.nii.gz").array, wanted.labels)
     assert pickle.loads(pickle.dumps(result)).instances.objects == wanted.objects

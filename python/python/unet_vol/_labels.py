@@ -57,6 +57,9 @@ class Instances(NamedTuple):
     """``[i, j, k]`` in Fortran order: 0 for background, else the object's number."""
     objects: tuple[Instance, ...]
 
+    def __repr__(self) -> str:
+        return f"Instances({len(self.objects)} objects in {' x '.join(map(str, self.labels.shape))} voxels)"
+
 
 def ids_of(array: ArrayLike | Image) -> NDArray[np.uint8] | UInt16:
     """Label ids as bytes where they are, else as uint16."""
