@@ -88,7 +88,11 @@ pub(super) fn proof(model: &ModelFile<'_>, engine: EngineChoice, device: Device,
     let found = search.candidates.into_iter().find(|found| !device.is_cuda() || library::brings_cuda(&found.path));
     let Some(found) = found else {
         let package = if device.is_cuda() { "cuda" } else { "openvino" };
-        let useful = if device.is_cuda() { library::has_nvidia_driver() } else { engine == EngineChoice::OpenVino };
+        let useful = match engine {
+            _ if device.is_cuda() => library::has_nvidia_driver(),
+            EngineChoice::OpenVino => !embedded_leads(),
+            _ => false,
+        };
         let advice = format!("{engine} on {device} may be faster: run `unet-vol runtime install {package}`");
         return Ok(if useful { Proof::Lacks(advice) } else { Proof::Slower });
     };
@@ -107,6 +111,16 @@ pub(super) fn proof(model: &ModelFile<'_>, engine: EngineChoice, device: Device,
             Some(_) => Proof::Holds(found),
         },
     )
+}
+
+#[cfg(feature = "embedded")]
+fn embedded_leads() -> bool {
+    super::embedded::leads()
+}
+
+#[cfg(not(feature = "embedded"))]
+fn embedded_leads() -> bool {
+    false
 }
 
 impl Subject {

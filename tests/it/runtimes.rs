@@ -351,6 +351,26 @@ fn a_machine_without_libraries_is_told_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = [("VIRTUAL_ENV", ""), ("CONDA_PREFIX", ""), ("ORT_DYLIB_PATH", ""), ("UNET_VOL_OPENVINO", "")];
     in_child("child_nothing", folder.path(), &nowhere);
+    in_child("child_advice", folder.path(), &nowhere);
+    in_child("child_advice", folder.path(), &[&nowhere[..], &[("UNET_VOL_SIMD", "portable")]].concat());
+}
+
+#[test]
+#[ignore = "run by another test in a process of its own"]
+fn child_advice() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let all = survey(&Options::default());
+    if all.iter().any(|status| status.engine == EngineChoice::OpenVino && status.available) {
+        eprintln!("OpenVINO is installed for the whole system");
+        return;
+    }
+    let embedded = all.iter().find(|status| status.engine == EngineChoice::Embedded).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/model/weights/brain-mri.onnx");
+    let (_, notes) = open(&ModelFile::Path(&path), &Options::default()).unwrap();
+    let advised = notes.iter().any(|note| note.message.contains("runtime install openvino"));
+    assert_eq!(advised, !embedded.devices.iter().any(|device| device.contains("avx512")), "{notes:?}");
 }
 
 #[test]

@@ -91,6 +91,12 @@ pub(super) fn instructions() -> String {
     }
 }
 
+/// Whether the operators run on AVX-512, where no other engine for the processor was seen to be faster
+/// (`tests/bench/engine_vs_peers.py`).
+pub(super) fn leads() -> bool {
+    matches!(Simd::choose(), Ok(Simd::Avx512))
+}
+
 impl Engine {
     /// Reads an ONNX file.
     ///
