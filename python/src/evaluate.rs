@@ -48,7 +48,8 @@ pub(crate) fn score<'py>(
     let work = |cancel: &Cancel| {
         let grid = Grid::new(prediction.shape(), Affine::from_spacing(spacing, [0.0; 3])?)?;
         // Which axis comes first in memory says nothing about a score.
-        let order = prediction.order().filter(|order| reference.order() == Some(*order)).unwrap_or(AxisMap::IDENTITY);
+        let alike = |order: &AxisMap| prediction.shape() == reference.shape() && reference.order() == Some(*order);
+        let order = prediction.order().filter(alike).unwrap_or(AxisMap::IDENTITY);
         let other = Grid::new(reference.shape(), *grid.affine())?.mapped(order);
         let grid = grid.mapped(order);
         each_type!(prediction, |prediction| each_type!(reference, |reference| {

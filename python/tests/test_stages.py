@@ -167,6 +167,11 @@ def test_overlap_and_distances(rng: np.random.Generator) -> None:
         unet_vol.evaluate((labels, np.eye(4)), (labels[1:], np.eye(4)))
 
 
+def test_shapes_that_differ_are_named_as_they_are() -> None:
+    with pytest.raises(unet_vol.UsageError, match="2 x 2 x 2 and 3 x 2 x 2"):
+        unet_vol.dice(np.zeros((2, 2, 2)), np.zeros((3, 2, 2)))
+
+
 def test_tiles_give_back_what_goes_in(rng: np.random.Generator) -> None:
     volume = rng.normal(size=(21, 18, 25)).astype(np.float32)
     for options in (
