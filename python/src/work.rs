@@ -82,8 +82,8 @@ pub(crate) fn stage<T: Send>(
     }
 }
 
-/// Runs short work on `voxels` voxels and what a lock guards. The lock is taken before the pool is entered: a thread of the pool that waits
-/// for its own work may begin another piece, which would wait for the lock for ever.
+/// Runs short work on `voxels` voxels and what a lock guards. The lock is taken before the pool is entered: a thread of
+/// the pool that waits for its own work may begin another piece, which would wait for the lock for ever.
 pub(crate) fn run_locked<T: Send, G: Send>(
     py: Python<'_>,
     voxels: usize,

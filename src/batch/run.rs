@@ -25,8 +25,9 @@ use crate::report::FileRecord;
 /// done once its line is in the ledger, and its files are moved to their names in one step each before that.
 ///
 /// # Errors
-/// [`crate::ErrorKind::Usage`] for an earlier ledger, or instances that the pipeline does not number; [`crate::ErrorKind::Output`] when the outputs would not
-/// fit the file system or the ledger cannot be written; [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
+/// [`crate::ErrorKind::Usage`] for an earlier ledger, or instances that the pipeline does not number;
+/// [`crate::ErrorKind::Output`] when the outputs would not fit the file system or the ledger cannot be written;
+/// [`crate::ErrorKind::Interrupted`] when the pipeline's [`crate::pipeline::Cancel`] was turned.
 pub fn run(
     pipeline: &Pipeline,
     mut cases: Vec<Case>,

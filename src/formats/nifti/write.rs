@@ -314,8 +314,10 @@ fn encoded<T: Copy + Into<f64>, S, const N: usize>(
         *slot = bytes(sample);
         all &= fits;
     }
-    let misfit = || samples.iter().map(|&sample| sample.into()).find(|&value| !stored(value).1);
-    if all { None } else { misfit() }
+    if all {
+        return None;
+    }
+    samples.iter().map(|&sample| sample.into()).find(|&value| !stored(value).1)
 }
 
 fn out_of_range(value: f64, data_type: DataType) -> Error {
