@@ -3,6 +3,9 @@
 use crate::error::{Error, Result};
 use crate::model::graph::{Convolution, Pool, TransposedConvolution};
 
+/// Outputs of a row that are worth a tile without the taps that they do not meet.
+const NARROWEST: usize = 4;
+
 /// A tap of one axis: index in the kernel, index in the input.
 pub(crate) type AxisTap = (usize, usize);
 
@@ -10,7 +13,7 @@ pub(crate) type AxisTap = (usize, usize);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Axis(Vec<Vec<AxisTap>>);
 
-/// Every `step`-th output of a row from `first` on: they meet the same taps.
+/// Every `step`-th output of a row from `first` on: they meet the same taps, or zeros beside the row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Phase {
     pub(crate) first: usize,
@@ -74,6 +77,29 @@ impl Spec {
         let stride = self.stride as isize;
         (scaled.rem_euclid(stride) == 0).then(|| scaled.div_euclid(stride))
     }
+
+    /// The outputs of a row of a convolution: run after run of those that meet the same taps, or all at once with zeros
+    /// beside the row.
+    fn runs(&self) -> Vec<Phase> {
+        let offset = |o: usize, k: usize| (k, self.convolved(o, k));
+        let met = |o: usize| {
+            let inside = |&(_, at): &(usize, isize)| usize::try_from(at).is_ok_and(|at| at < self.input);
+            (0..self.kernel).map(|k| offset(o, k)).filter(inside).collect::<Vec<_>>()
+        };
+        let mut runs: Vec<Phase> = Vec::new();
+        for first in 0..self.output {
+            let taps = met(first);
+            match runs.last_mut() {
+                Some(run) if run.taps.iter().map(|tap| tap.0).eq(taps.iter().map(|tap| tap.0)) => run.count += 1,
+                _ => runs.push(Phase { first, count: 1, taps }),
+            }
+        }
+        if runs.iter().any(|run| run.count < NARROWEST) {
+            let taps = (0..self.kernel).map(|k| offset(0, k)).collect();
+            return vec![Phase { first: 0, count: self.output, taps }];
+        }
+        runs
+    }
 }
 
 /// Up to three spatial axes as depth, height and width.
@@ -93,11 +119,10 @@ impl Windows {
     /// [`crate::ErrorKind::Model`] for other than one to three axes.
     pub(crate) fn convolution(op: &Convolution, input: [usize; 3], output: [usize; 3]) -> Result<Self> {
         let [d, h, w] = specs((&op.kernel, &op.strides, &op.dilations, &op.pads_before), input, output)?;
-        let taps = (0..w.kernel).map(|k| (k, w.convolved(0, k))).collect();
         Ok(Self {
             depth: Axis::new(d, |o, k| Some(d.convolved(o, k))),
             height: Axis::new(h, |o, k| Some(h.convolved(o, k))),
-            phases: vec![Phase { first: 0, count: w.output, taps }],
+            phases: w.runs(),
             input_step: w.stride,
             output_step: 1,
             kernel: [d.kernel, h.kernel, w.kernel],
