@@ -1,6 +1,6 @@
 //! Places of buffers: results that can take the memory of an operand, lifetimes, offsets in one arena.
 
-use super::kernels::LANES;
+use super::kernels::{Extent, LANES, MOST_PLANES, Turns};
 use super::plan::{Kind, Layout, Place, Step, Tensor, TensorId};
 
 /// A tensor that lies inside another: which one, and its first block.
@@ -49,10 +49,25 @@ fn crop_early(tensors: &[Tensor], steps: &mut [Step]) -> Vec<TensorId> {
 }
 
 /// Gives every tensor its place and returns the lanes of the arena. Concatenations of aligned parts and operations on
-/// operands that nobody reads later vanish or work in place.
-pub(super) fn assign(tensors: &mut [Tensor], steps: &mut Vec<Step>) -> usize {
+/// operands that nobody reads later vanish or work in place; chains of convolutions do where the arena is smaller by that.
+pub(super) fn assign(tensors: &mut Vec<Tensor>, steps: &mut Vec<Step>) -> usize {
+    let (mut other_tensors, mut other_steps) = (tensors.clone(), steps.clone());
+    let apart = arrange(tensors, steps, false);
+    let chained = arrange(&mut other_tensors, &mut other_steps, true);
+    if chained >= apart {
+        return apart;
+    }
+    (*tensors, *steps) = (other_tensors, other_steps);
+    chained
+}
+
+/// As [`assign`], with all chains of convolutions in place or none.
+fn arrange(tensors: &mut [Tensor], steps: &mut Vec<Step>, chained: bool) -> usize {
     let waiting = crop_early(tensors, steps);
-    let aliases = aliases(tensors, steps, &waiting);
+    let mut aliases = aliases(tensors, steps, &waiting);
+    if chained {
+        chain(tensors, steps, &mut aliases);
+    }
     steps.retain(|step| match step.kind {
         Kind::CopyChannels { first } => aliases[step.input] != Some((step.output, first / LANES)),
         _ => true,
@@ -60,13 +75,13 @@ pub(super) fn assign(tensors: &mut [Tensor], steps: &mut Vec<Step>) -> usize {
     let (first, last) = lifetimes(tensors.len(), steps);
     let roots: Vec<_> = (0..tensors.len()).map(|tensor| root(&aliases, tensor)).collect();
     let mut spans: Vec<_> = first.into_iter().zip(last).collect();
-    let mut borders: Vec<_> = tensors.iter().map(|t| (t.extent.left, t.extent.right)).collect();
+    let mut rooms: Vec<_> = tensors.iter().map(|t| [t.extent.left, t.extent.right, t.extent.spare]).collect();
     for (tensor, &(whole, _)) in roots.iter().enumerate() {
         spans[whole] = (spans[whole].0.min(spans[tensor].0), spans[whole].1.max(spans[tensor].1));
-        borders[whole] = (borders[whole].0.max(borders[tensor].0), borders[whole].1.max(borders[tensor].1));
+        rooms[whole] = std::array::from_fn(|i| rooms[whole][i].max(rooms[tensor][i]));
     }
     for (tensor, &(whole, _)) in tensors.iter_mut().zip(&roots) {
-        (tensor.extent.left, tensor.extent.right) = borders[whole];
+        [tensor.extent.left, tensor.extent.right, tensor.extent.spare] = rooms[whole];
     }
     let mut wanted: Vec<_> = (0..tensors.len())
         .filter(|&t| roots[t].0 == t && spans[t].0 != usize::MAX && matches!(tensors[t].place, Place::Arena(_)))
@@ -140,4 +155,40 @@ fn aliases(tensors: &[Tensor], steps: &mut [Step], waiting: &[TensorId]) -> Vec<
         }
     }
     aliases
+}
+
+/// Puts the result of each direct convolution between two others where its operand lies, when they have the same size.
+fn chain(tensors: &mut [Tensor], steps: &mut [Step], aliases: &mut [Alias]) {
+    // Of each tensor of a chain, once it is known: the places of its planes, and how many places its buffer has.
+    let mut chains: Vec<Option<(Vec<usize>, usize)>> = vec![None; tensors.len()];
+    for index in 0..steps.len() {
+        let (input, output) = (steps[index].input, steps[index].output);
+        let links = [input, output].iter().all(|&tensor| is_link(tensors, steps, tensor));
+        let Kind::Convolve { windows, turns, minimal: None, .. } = &mut steps[index].kind else { continue };
+        let before = chains[input].take();
+        if let Some((places, _)) = &before {
+            windows.depth.relocate(places);
+        }
+        let (from, to) = (tensors[input].extent, tensors[output].extent);
+        let size = |extent: Extent| [extent.blocks(), extent.depth, extent.height, extent.width];
+        if !(links && size(from) == size(to) && to.depth <= MOST_PLANES) {
+            continue;
+        }
+        let (order, places) = Turns::new(&windows.depth, before.map_or(from.depth, |(_, places)| places));
+        chains[output] = Some((order.places(), places));
+        *turns = Some(order);
+        steps[index].in_place = true;
+        aliases[input] = Some((output, 0));
+        tensors[output].extent.spare = places - to.depth;
+    }
+}
+
+/// Whether a convolution makes a tensor in blocks and a direct one alone reads it.
+fn is_link(tensors: &[Tensor], steps: &[Step], tensor: TensorId) -> bool {
+    let mut made = steps.iter().filter(|step| step.output == tensor);
+    let mut read = steps.iter().filter(|step| step.input == tensor || step.other == Some(tensor));
+    let made = matches!((made.next(), made.next()), (Some(Step { kind: Kind::Convolve { .. }, .. }), None));
+    let direct = |step: &Step| step.other != Some(tensor) && matches!(step.kind, Kind::Convolve { minimal: None, .. });
+    let read = matches!((read.next(), read.next()), (Some(step), None) if direct(step));
+    tensors[tensor].layout == Layout::Blocked && made && read
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::generic::Generic;
 use super::kernels::{
-    Axis, AxisMap, CubicNeighbors, Extent, LANES, Minimal, Neighbors, Packed, Pooling, Post, Windows,
+    Axis, AxisMap, CubicNeighbors, Extent, LANES, Minimal, Neighbors, Packed, Pooling, Post, Turns, Windows,
 };
 
 /// Index of a [`Tensor`] of a [`Plan`].
@@ -96,6 +96,8 @@ pub(super) enum Kind {
         weights: Arc<Packed>,
         /// How minimal filtering cuts it up, and the room that takes.
         minimal: Option<Box<(Minimal, TensorId)>>,
+        /// In which order and where planes take the place of the operand's.
+        turns: Option<Turns>,
         /// Where the sums of each row of the result go that a normalization needs.
         sums: Option<TensorId>,
         /// A convolution of one tap behind this one, computed piece by piece.

@@ -173,9 +173,11 @@ impl<'a> Runner<'a> {
         let input = Split::read(rest, &source.range());
         let original: Option<&[Lanes]> = (!step.in_place).then_some(input);
         match &step.kind {
-            Kind::Convolve { .. } => {
-                if let Some(job) = self.convolution(rest, *epilogue) {
-                    job.run(output, scratch, room);
+            Kind::Convolve { turns, .. } => {
+                let Some(job) = self.convolution(rest, *epilogue) else { return };
+                match turns {
+                    Some(turns) => job.run_in_place(turns, output, scratch),
+                    None => job.run(output, scratch, room),
                 }
             }
             Kind::Pool { pooling, axes } => Pool { pooling, axes, from, to, epilogue: *epilogue }.run(input, output),

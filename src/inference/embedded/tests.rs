@@ -1,5 +1,6 @@
 //! Layers against loops written straight from their definitions, on every instruction set of this machine.
 
+mod in_place;
 mod minimal;
 mod operators;
 mod places;

@@ -33,9 +33,11 @@ pub(crate) enum Input<'a> {
     Half(&'a [f32]),
     /// At most sixteen channels.
     Plain(&'a [f32]),
+    /// Blocked, in the buffer that is written.
+    Own(Shared<Lanes>),
 }
 
-fn no_taps() -> [Tap; MAX_TAPS] {
+pub(super) fn no_taps() -> [Tap; MAX_TAPS] {
     [Tap::default(); MAX_TAPS]
 }
 
@@ -101,43 +103,57 @@ impl<'a> Job<'a> {
         let chunks = order.chunks();
         let weights_first = self.weights.bytes() > self.from.channels * self.from.block() * size_of::<f32>();
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
-        let (shared, summed) = (Shared::new(output), !sums.is_empty());
-        let sums = Shared::new(sums);
+        let (output, sums) = (Shared::new(output), Shared::of_any(sums));
         (0..groups * chunks).into_par_iter().for_each_init(no_taps, |taps, unit| {
             let (group, chunk) =
                 if weights_first { (unit / chunks, unit % chunks) } else { (unit % groups, unit / groups) };
             let rows = order.rows(chunk);
-            for channels in self.weights.pieces(group) {
-                for row in rows.clone() {
-                    let blocks = self.weights.blocks(group);
-                    let start = blocks.start * self.to.block() + self.to.start(row);
-                    let columns = 0..self.to.width;
-                    let span = Span { group, channels: channels.clone(), row, columns };
-                    let (lanes, room) = shared.from(start);
-                    // SAFETY: these are rows `row` of the blocks of `group`, which belong to this unit alone.
-                    unsafe { self.sum(&span, &Target { lanes, room, block_step: self.to.block() }, taps) };
-                }
-            }
-            for block in self.weights.blocks(group) {
-                for row in rows.clone() {
-                    // SAFETY: rows of a group belong to this unit alone, and `lanes` is dropped before the next.
-                    let lanes = unsafe { shared.part(block * self.to.block() + row * self.to.row(), self.to.row()) };
-                    let voxels = self.finish(lanes, block, row);
-                    if summed {
-                        let index = block * self.to.rows() + row;
-                        // SAFETY: each row of each block has sums of its own.
-                        row_sums(self.epilogue.simd, voxels, unsafe { sums.part(index * PARTS, PARTS) });
-                    }
-                }
-            }
+            let first = rows.start;
+            // SAFETY: rows of a group belong to this unit alone, and the input is borrowed beside the output.
+            unsafe { self.unit((group, rows), first, (&output, sums.as_ref()), taps) };
         });
+    }
+
+    /// Computes `rows` of a group and puts them into the rows of the output from `first` on.
+    ///
+    /// # Safety
+    /// Nobody else uses these rows of the output, nor the sums of `rows`, in the blocks of the group, and nobody writes what
+    /// their taps read.
+    pub(super) unsafe fn unit(
+        &self,
+        (group, rows): (usize, std::ops::Range<usize>),
+        first: usize,
+        (output, sums): (&Shared<Lanes>, Option<&Shared<Lanes>>),
+        taps: &mut [Tap; MAX_TAPS],
+    ) {
+        let blocks = self.weights.blocks(group);
+        let places = rows.clone().zip(first..);
+        for channels in self.weights.pieces(group) {
+            for (row, place) in places.clone() {
+                let (lanes, room) = output.from(blocks.start * self.to.block() + self.to.start(place));
+                let span = Span { group, channels: channels.clone(), row, columns: 0..self.to.width };
+                // SAFETY: the caller vouches for the rows.
+                unsafe { self.sum(&span, &Target { lanes, room, block_step: self.to.block() }, taps) };
+            }
+        }
+        for block in blocks {
+            for (row, place) in places.clone() {
+                // SAFETY: the caller vouches for the rows; `lanes` is dropped before the next.
+                let lanes = unsafe { output.part(block * self.to.block() + place * self.to.row(), self.to.row()) };
+                let voxels = self.finish(lanes, block, row);
+                if let Some(sums) = sums {
+                    let index = block * self.to.rows() + row;
+                    // SAFETY: each row of each block has sums of its own.
+                    row_sums(self.epilogue.simd, voxels, unsafe { sums.part(index * PARTS, PARTS) });
+                }
+            }
+        }
     }
 
     /// As [`Job::run`], by minimal filtering.
     fn run_minimal(&self, way: &Minimal, output: &mut [Lanes], (sums, scratch): (&mut [Lanes], &mut [Lanes])) {
         assert!(self.to.blocks() * self.to.block() <= output.len(), "the output is smaller than its extent");
-        let (shared, summed) = (Shared::new(output), !sums.is_empty());
-        let sums = Shared::new(sums);
+        let (shared, sums) = (Shared::new(output), Shared::of_any(sums));
         let deliver = |band: &Band, products: &[Lanes], _: &mut ()| {
             let columns = self.columns(band);
             for group in band.groups.clone() {
@@ -150,7 +166,7 @@ impl<'a> Job<'a> {
                         let piece = &mut inner[columns.clone()];
                         self.restore((way, band, products), (group, index), row, piece);
                         self.epilogue.apply(piece, At { block, row, column: columns.start });
-                        if summed && band.last {
+                        if let (true, Some(sums)) = (band.last, sums) {
                             let place = (block * self.to.rows() + row) * PARTS;
                             // SAFETY: each row of each block has sums of its own.
                             row_sums(self.epilogue.simd, inner, unsafe { sums.part(place, PARTS) });
@@ -195,12 +211,15 @@ impl<'a> Job<'a> {
     /// Adds the products of sixteen input channels to the voxels of a span.
     ///
     /// # Safety
-    /// Nobody else uses the voxels of the span in the blocks of its group, which lie in `target`.
+    /// Nobody else uses the voxels of the span in the blocks of its group, which lie in `target`, and nobody writes what
+    /// its taps read.
     pub(super) unsafe fn sum(&self, span: &Span, target: &Target, list: &mut [Tap; MAX_TAPS]) {
-        let (data, voxel, channel_step) = match self.input {
-            Input::Blocked(lanes) => (values(lanes), LANES, 1),
-            Input::Half(places) => (places, HALVES, 1),
-            Input::Plain(plain) => (plain, 1, self.from.block()),
+        let slice = |values: &[f32]| (values.as_ptr(), values.len());
+        let ((data, len), voxel, channel_step) = match self.input {
+            Input::Blocked(lanes) => (slice(values(lanes)), LANES, 1),
+            Input::Half(places) => (slice(places), HALVES, 1),
+            Input::Plain(plain) => (slice(plain), 1, self.from.block()),
+            Input::Own(lanes) => (lanes.values(), LANES, 1),
         };
         let half = matches!(self.input, Input::Half(_));
         let channels = self.weights.places(span.channels.len());
@@ -226,7 +245,7 @@ impl<'a> Job<'a> {
                 continue;
             }
             let reach = (total - 1) * step + (channels - 1) * channel_step;
-            check(data, taps, origin + first * step, reach);
+            check(len, taps, origin + first * step, reach);
             let column = |voxel: usize| phase.first + voxel * windows.output_step - span.columns.start;
             let end = column(first + total - 1) + (blocks - 1) * target.block_step;
             assert!(end < target.room, "a convolution writes outside its output");
@@ -239,10 +258,11 @@ impl<'a> Job<'a> {
                 let begin = origin + (first + done) * step;
                 let kernel: Kernel = kernels[width - 1];
                 // SAFETY: all reads and writes of the span were checked above, of which this is a part; the bias has one
-                // lane per block (`Packed::bias`); that nobody else uses the output is the caller's promise.
+                // lane per block (`Packed::bias`); that nobody else uses the output and nobody writes the input is the
+                // caller's promise.
                 unsafe {
                     kernel(&Tile {
-                        input: data.as_ptr().add(begin),
+                        input: data.add(begin),
                         voxel_step: step,
                         channel_step,
                         channels,
@@ -283,10 +303,11 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Proves that the tiles of a span read inside their input: `reach` values beyond each tap of the voxel at `begin`.
+/// Proves that the tiles of a span read inside their input of `len` values: `reach` values beyond each tap of the voxel at
+/// `begin`.
 #[expect(clippy::cast_possible_wrap, reason = "offsets in a buffer that exists")]
-fn check(data: &[f32], taps: &[Tap], begin: usize, reach: usize) {
-    let (begin, len) = (begin as isize, data.len() as isize);
+fn check(len: usize, taps: &[Tap], begin: usize, reach: usize) {
+    let (begin, len) = (begin as isize, len as isize);
     let inside = taps.iter().all(|tap| begin + tap.input >= 0 && begin + tap.input + (reach as isize) < len);
     assert!(inside, "a convolution reaches outside its input");
 }

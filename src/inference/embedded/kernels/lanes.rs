@@ -47,7 +47,8 @@ pub(crate) fn values_mut(lanes: &mut [Lanes]) -> &mut [f32] {
 
 /// Extent of an activation `[C, D, H, W]` with zeros beside each row: `left` before it, `right` after it.
 ///
-/// Blocked activations are `[C / 16][D][H][left + W + right]` lanes, plain ones `[C][D][H][left + W + right]` values.
+/// Blocked activations are `[C / 16][D + spare][H][left + W + right]` lanes, plain ones `[C][D][H][left + W + right]`
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) channels: usize,
@@ -56,6 +57,8 @@ pub(crate) struct Extent {
     pub(crate) width: usize,
     pub(crate) left: usize,
     pub(crate) right: usize,
+    /// Planes of room in each block, for a convolution in place.
+    pub(crate) spare: usize,
 }
 
 impl Extent {
@@ -67,7 +70,7 @@ impl Extent {
             [1, _, d, h, w] => (*d, *h, *w),
             _ => return None,
         };
-        Some(Self { channels: shape[1], depth, height, width, left: 0, right: 0 })
+        Some(Self { channels: shape[1], depth, height, width, left: 0, right: 0, spare: 0 })
     }
 
     /// Blocks of sixteen channels.
@@ -87,7 +90,7 @@ impl Extent {
 
     /// Length of one channel (plain) or one block of channels (blocked).
     pub(crate) fn block(&self) -> usize {
-        self.rows() * self.row()
+        (self.depth + self.spare) * self.height * self.row()
     }
 
     /// Voxels without borders.

@@ -4,6 +4,7 @@
 mod bands;
 mod convolution;
 mod half;
+mod in_place;
 mod lanes;
 mod layout;
 mod math;
@@ -24,6 +25,7 @@ mod window;
 
 pub(super) use convolution::{Input, Job as Convolve, MAX_TAPS};
 pub(super) use half::{available as bf16_available, to_half};
+pub(super) use in_place::{MOST_PLANES, Turns};
 pub(crate) use lanes::{Arena, Extent, LANES, Lanes, per_channel, values, values_mut};
 pub(super) use layout::{AxisMap, add_taken, border, copy_channels, elementwise, take, to_blocked, to_plain};
 pub(super) use minimal::{Filtered, Minimal, filtered};

@@ -55,7 +55,7 @@ impl Room {
 
 /// Extent of what a head reads: a piece of a row.
 pub(crate) fn head_input(channels: usize) -> Extent {
-    Extent { channels, depth: 1, height: 1, width: CHUNK, left: 0, right: 0 }
+    Extent { channels, depth: 1, height: 1, width: CHUNK, left: 0, right: 0, spare: 0 }
 }
 impl Target {
     /// Blocks of `CHUNK` voxels.

@@ -25,6 +25,7 @@ pub(crate) struct Phase {
 /// The taps of a layer: rows are found by depth and height, voxels of a row by phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Windows {
+    /// Of planes where they lie in the input's buffer.
     pub(crate) depth: Axis,
     pub(crate) height: Axis,
     pub(crate) phases: Vec<Phase>,
@@ -51,6 +52,18 @@ impl Axis {
     /// Taps that meet the input for output index `index`.
     pub(crate) fn taps(&self, index: usize) -> &[AxisTap] {
         &self.0[index]
+    }
+
+    /// Number of outputs.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// From inputs to where they lie.
+    pub(crate) fn relocate(&mut self, places: &[usize]) {
+        for (_, input) in self.0.iter_mut().flatten() {
+            *input = places[*input];
+        }
     }
 
     fn new(spec: Spec, meets: impl Fn(usize, usize) -> Option<isize>) -> Self {

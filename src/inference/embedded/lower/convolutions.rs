@@ -70,6 +70,7 @@ impl Lowering<'_> {
             windows: windows.clone(),
             weights,
             minimal: Some(Box::new((way, room))),
+            turns: None,
             sums: None,
             head: None,
         };
@@ -116,7 +117,7 @@ impl Lowering<'_> {
         self.holders[layer.output.index()].blocked = Some(output);
         self.push(
             Some(layer),
-            Kind::Convolve { windows, weights, minimal: None, sums: None, head: None },
+            Kind::Convolve { windows, weights, minimal: None, turns: None, sums: None, head: None },
             input,
             output,
         )

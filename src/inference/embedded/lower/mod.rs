@@ -217,8 +217,8 @@ impl<'a> Lowering<'a> {
     }
 
     fn tensor(&mut self, shape: &[usize], layout: Layout, place: Place) -> TensorId {
-        let row = Extent { channels: 1, depth: 1, height: 1, width: shape.iter().product(), left: 0, right: 0 };
-        let extent = Extent::new(shape).unwrap_or(row);
+        let row = |width| Extent { channels: 1, depth: 1, height: 1, width, left: 0, right: 0, spare: 0 };
+        let extent = Extent::new(shape).unwrap_or_else(|| row(shape.iter().product()));
         self.tensors.push(Tensor { shape: shape.to_vec(), layout, extent, place });
         self.tensors.len() - 1
     }

@@ -72,6 +72,12 @@ const MINIMAL_FILTERING_AND_HEAD: &[Next] = &[
     |net, x| conv(net, x, 18, (1, 1, 1, 0, 0, 0), 1),
 ];
 
+const CHAIN_IN_PLACE: &[Next] = &[
+    |net, x| conv(net, x, 5, (3, 1, 1, 1, 1, 0), 1),
+    |net, x| conv(net, x, 5, (3, 1, 1, 1, 1, 0), 1),
+    |net, x| conv(net, x, 5, (3, 1, 1, 1, 1, 0), 1),
+];
+
 const GROUPS: &[Next] =
     &[|net, x| conv(net, x, 34, (2, 2, 1, 1, 0, 0), 17), |net, x| conv(net, x, 34, (3, 1, 1, 1, 1, 0), 34)];
 
@@ -114,11 +120,11 @@ const CUBIC_AND_SOFTMAX_ALONG_A_ROW: &[Next] =
 
 const X: ValueId = ValueId::new(0);
 
-fn same_on_one_thread_and_several(chain: &[Next]) {
+fn same_on_one_thread_and_several(shape: [usize; 5], chain: &[Next]) {
     let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
     let pools = [pool(1), pool(2)];
-    let input = random(WHOLE.iter().product(), 4);
-    let mut net = Net::new(&WHOLE);
+    let input = random(shape.iter().product(), 4);
+    let mut net = Net::new(&shape);
     let y = chain.iter().fold(X, |y, next| next(&mut net, y));
     for simd in Simd::all() {
         let [one, two] = pools.each_ref().map(|pool| pool.install(|| net.run(y, simd, &input)));
@@ -129,35 +135,41 @@ fn same_on_one_thread_and_several(chain: &[Next]) {
 
 #[test]
 fn first_layer_residual_and_head() {
-    same_on_one_thread_and_several(FIRST_LAYER_RESIDUAL_AND_HEAD);
+    same_on_one_thread_and_several(WHOLE, FIRST_LAYER_RESIDUAL_AND_HEAD);
 }
 
 #[test]
 fn minimal_filtering_and_head() {
-    same_on_one_thread_and_several(MINIMAL_FILTERING_AND_HEAD);
+    same_on_one_thread_and_several(WHOLE, MINIMAL_FILTERING_AND_HEAD);
+}
+
+/// With enough planes for one buffer to be smaller than two.
+#[test]
+fn chain_in_place() {
+    same_on_one_thread_and_several([1, 1, 6, 1, 1], CHAIN_IN_PLACE);
 }
 
 #[test]
 fn groups() {
-    same_on_one_thread_and_several(GROUPS);
+    same_on_one_thread_and_several(WHOLE, GROUPS);
 }
 
 #[test]
 fn transposed_and_group_normalization() {
-    same_on_one_thread_and_several(TRANSPOSED_AND_GROUP_NORMALIZATION);
+    same_on_one_thread_and_several(WHOLE, TRANSPOSED_AND_GROUP_NORMALIZATION);
 }
 
 #[test]
 fn pools_nearest_and_concatenation() {
-    same_on_one_thread_and_several(POOLS_NEAREST_AND_CONCATENATION);
+    same_on_one_thread_and_several(WHOLE, POOLS_NEAREST_AND_CONCATENATION);
 }
 
 #[test]
 fn linear_and_gelu() {
-    same_on_one_thread_and_several(LINEAR_AND_GELU);
+    same_on_one_thread_and_several(WHOLE, LINEAR_AND_GELU);
 }
 
 #[test]
 fn cubic_and_softmax_along_a_row() {
-    same_on_one_thread_and_several(CUBIC_AND_SOFTMAX_ALONG_A_ROW);
+    same_on_one_thread_and_several(WHOLE, CUBIC_AND_SOFTMAX_ALONG_A_ROW);
 }
