@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     probabilities: bool,
     instances: bool,
     tta: bool,
+    edges: bool,
     tiling: Option<String>,
     postprocess: Option<String>,
 }
@@ -62,7 +63,8 @@ impl Settings {
             .threads(self.threads)
             .keep_labels(self.labels.clone())
             .keep_probabilities(self.probabilities)
-            .tta(self.tta);
+            .tta(self.tta)
+            .edges(self.edges);
         if self.instances {
             builder = builder.instances(InstanceOptions::default());
         }

@@ -137,6 +137,11 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Engine")]
     tta: bool,
 
+    /// Leave edges between labels as the network drew them, instead of deciding them with the scan's intensities where the
+    /// model asks for it.
+    #[arg(long, help_heading = "Engine")]
+    no_edges: bool,
+
     /// Ceiling for peak memory of one case, such as 1G.
     #[arg(long, value_name = "SIZE", help_heading = "Engine")]
     max_ram: Option<Size>,
@@ -164,6 +169,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         .engine(arguments.engine.options())
         .threads(arguments.engine.threads)
         .tta(arguments.tta)
+        .edges(!arguments.no_edges)
         .cancel(cancel);
     if let Some(Size(bytes)) = arguments.max_ram {
         builder = builder.max_bytes(bytes);

@@ -117,6 +117,11 @@ pub(crate) struct Arguments {
     #[arg(long, help_heading = "Engine")]
     tta: bool,
 
+    /// Leave edges between labels as the network drew them, instead of deciding them with the scan's intensities where the
+    /// model asks for it.
+    #[arg(long, help_heading = "Engine")]
+    no_edges: bool,
+
     /// Ceiling for peak memory, such as 1G: the plan fits or is refused; labels do not depend on it.
     #[arg(long, value_name = "SIZE", help_heading = "Engine")]
     max_ram: Option<Size>,
@@ -141,6 +146,7 @@ pub(crate) fn run(arguments: &Arguments, verbosity: Verbosity) -> Result<Exit> {
         .keep_probabilities(arguments.probabilities.is_some())
         .keep_labels(arguments.labels.clone())
         .tta(arguments.tta)
+        .edges(!arguments.no_edges)
         .progress(bar.callback())
         .cancel(cancel.clone());
     if let Some(Size(bytes)) = arguments.max_ram {

@@ -19,7 +19,7 @@ pub use activation::Activation;
 pub use components::{Component, Components, Connectivity};
 pub(crate) use confidence::count_not_finite;
 pub use confidence::{Confidence, ConfidenceMeter};
-pub use decide::{DecideOptions, DecidedPlane, Decider, Interpolation, Rule};
+pub use decide::{DecideOptions, DecidedPlane, Decider, EdgeDecider, EdgeOptions, Interpolation, Rule};
 pub use filters::{PostprocessReport, Scope, Step, StepReport, postprocess, postprocess_until};
 pub use instances::{InstanceOptions, InstanceOrder, Instances, instances, instances_until};
 pub use runs::LabelId;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::geometry::{GridRule, Orientation};
 use crate::intensity::Normalization;
-use crate::labels::{Activation, Interpolation, Rule, Step};
+use crate::labels::{Activation, EdgeOptions, Interpolation, Rule, Step};
 use crate::resample::{Outside, ResampleOptions};
 use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{Label, LabelTable, TermCode};
@@ -182,6 +182,10 @@ pub struct OutputSpec {
     pub outside: Outside,
     /// How labels get back to the source's grid.
     pub back: Interpolation,
+    /// Edges between labels are decided once more with the intensities of the first channel; classes of `mirror.swap` look
+    /// alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edges: Option<EdgeOptions>,
 }
 
 /// One class of a network.
@@ -303,6 +307,16 @@ impl ModelSpec {
             .chain(self.input.channels.iter().filter_map(|c| c.normalize.as_ref()))
         {
             normalize.check()?;
+        }
+        if let Some(edges) = &self.output.edges {
+            let OutputSpec { activation, decision, back, .. } = &self.output;
+            if (activation, decision, back) != (&Activation::None, &Rule::Argmax, &Interpolation::Linear) {
+                return fail("output.edges needs logits, an argmax and linear interpolation".into());
+            }
+            let positive = |value: f64| value.is_finite() && value > 0.0;
+            if !positive(edges.weight.into()) || !positive(edges.reach_mm) {
+                return fail("output.edges needs a positive weight and reach".into());
+            }
         }
         let mut swapped: Vec<_> = self.mirror.iter().flat_map(|mirror| &mirror.swap).flatten().collect();
         swapped.sort_unstable();

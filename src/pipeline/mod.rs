@@ -28,7 +28,7 @@ use crate::error::{Error, Result, Warning};
 use crate::fs;
 use crate::geometry::Grid;
 use crate::inference::{self, Backend, ModelFile, Predictor};
-use crate::labels::{Confidence, InstanceOptions, Instances, Step};
+use crate::labels::{Confidence, EdgeOptions, InstanceOptions, Instances, Step};
 use crate::model::{Model, ModelSpec};
 use crate::tiling::{NetworkShape, Tiling};
 use crate::volume::{LabelMap, Volume};
@@ -65,6 +65,8 @@ struct Settings {
     keep_labels: Vec<String>,
     instances: Option<InstanceOptions>,
     tta: bool,
+    /// Edges stay as the network drew them.
+    network_edges: bool,
     watch: Watch,
 }
 
@@ -134,6 +136,14 @@ impl PipelineBuilder {
     #[must_use]
     pub fn tta(mut self, average: bool) -> Self {
         self.settings.tta = average;
+        self
+    }
+
+    /// Whether edges between labels are decided once more with the scan's intensities, by models whose description has
+    /// `output.edges`. On by default; see [`crate::labels::EdgeDecider`].
+    #[must_use]
+    pub fn edges(mut self, decide: bool) -> Self {
+        self.settings.network_edges = !decide;
         self
     }
 
@@ -363,6 +373,11 @@ impl Pipeline {
         }
     }
 
+    /// How edges are decided with the scan's intensities, where they are.
+    fn edges(&self) -> Option<&EdgeOptions> {
+        self.spec.output.edges.as_ref().filter(|_| !self.settings.network_edges)
+    }
+
     /// What is done to the labels.
     fn steps(&self) -> &[Step] {
         self.settings.postprocess.as_ref().unwrap_or(&self.spec.postprocess)
@@ -385,7 +400,8 @@ impl Pipeline {
             &self.spec,
             &self.origin.sha256,
             (&backend.engine, &backend.version, &backend.provider, &backend.precision),
-            (&settings.tiling, &settings.postprocess, &settings.keep_labels, settings.instances, settings.tta),
+            (&settings.tiling, &settings.postprocess, &settings.keep_labels, settings.instances),
+            (settings.tta, settings.network_edges),
         ));
         let parts = parts.map_err(|e| Error::internal("the settings have no JSON form").because(e))?;
         Ok(fs::sha256_of(&parts))

@@ -8,7 +8,7 @@ use super::working::{is_straightened, working_grid};
 use crate::error::{Error, Result};
 use crate::geometry::Grid;
 use crate::inference::Predictor;
-use crate::labels::{DecideOptions, Decider};
+use crate::labels::{DecideOptions, Decider, EdgeDecider};
 use crate::limits;
 use crate::model::ModelSpec;
 use crate::resample::resample_bytes;
@@ -213,7 +213,11 @@ impl Plan {
         let cropped = if spec.input.crop.is_some() { fed } else { 0 };
         let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
         let runs = 1 + usize::from(pipeline.settings.tta);
-        let network = fed + engine + pass_bytes(layout, &shape, working, targets, decide, runs);
+        let edges = match pipeline.edges() {
+            Some(_) => targets.iter().map(|target| EdgeDecider::bytes(working, target, decide)).sum(),
+            None => 0,
+        };
+        let network = fed + engine + edges + pass_bytes(layout, &shape, working, targets, decide, runs);
         // The engine keeps its memory for the next study.
         let after = study + engine + labels;
         let voxels = source.voxels() as u64;
@@ -240,7 +244,7 @@ impl Plan {
             working: working.shape(),
             patch: layout.patch(),
             tiles: layout.len(),
-            passes: runs * layout.passes(),
+            passes: runs * if edges > 0 && !covers(layout) { 2 * layout.passes() } else { layout.passes() },
             tta: pipeline.settings.tta,
             stages,
             peak_bytes,

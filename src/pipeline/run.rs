@@ -9,12 +9,12 @@ use super::probabilities::Probabilities;
 use super::progress::Stage;
 use super::quality::{NOT_FOUND, judge};
 use super::stitch::{Slab, Stitcher};
-use super::working::prepare;
+use super::working::{at_places, prepare};
 use super::{Outcome, Pipeline};
 use crate::error::{Error, Result, Warning};
 use crate::geometry::{Grid, float, slices_at};
 use crate::inference::TensorView;
-use crate::labels::{Activation, Confidence, ConfidenceMeter, Decider, instances_until, postprocess};
+use crate::labels::{Activation, Confidence, ConfidenceMeter, Decider, EdgeDecider, instances_until, postprocess};
 use crate::limits;
 use crate::resample::Outside;
 use crate::tiling::{Layout, Tile};
@@ -35,7 +35,7 @@ pub(super) fn run(pipeline: &Pipeline, channels: &[Volume], places: Option<&[f64
     watch.step(Stage::Prepare, 1, 1)?;
 
     let Inferred { ids, slices, probabilities, confidence, not_finite } = match fed {
-        Some(fed) => infer(pipeline, &layouts, &fed, &grid, between)?,
+        Some(fed) => infer(pipeline, &layouts, &fed, &channels[0], between)?,
         None => Inferred {
             ids: Volume::zeros(grid)?,
             slices: between.map(|places| Volume::zeros(grid.of_slices(places)?)).transpose()?,
@@ -142,15 +142,16 @@ fn nothing(pipeline: &Pipeline, layouts: &Layouts) -> Option<Probabilities> {
     pipeline.settings.keep_probabilities.then(|| Probabilities::of_nothing(&layouts.decide, activation))
 }
 
-/// Runs the network over the box that is fed and decides labels on `target`, and of slices between those of it.
+/// Runs the network over the box that is fed and decides labels on the grid of `image`, the study's first channel, and of
+/// slices between those of it.
 fn infer(
     pipeline: &Pipeline,
     layouts: &Layouts,
     fed: &[Volume],
-    target: &Grid,
+    image: &Volume,
     between: Option<&[f64]>,
 ) -> Result<Inferred> {
-    let working = fed[0].grid();
+    let (working, target) = (fed[0].grid(), image.grid());
     let layout = Layout::new(&layouts.tiling, working.shape(), &layouts.network)?;
     let mut decide = layouts.decide.clone();
     if *working != layouts.working {
@@ -170,35 +171,30 @@ fn infer(
     let mut sink = Sink { decider, slices, store, meter, classes: layouts.classes, row, rows, not_finite: 0 };
     let mirror = Mirror::new(pipeline, &layout, working.orientation(), layouts.classes)?;
     let mut passes = Passes::new(pipeline, &layout, layouts.classes, mirror)?;
-    if covers(&layout) {
-        pipeline.watch().step(Stage::Network, 0, 1)?;
-        passes.run(fed, &[passes.tile(0)?])?;
-        let planes = layout.shape()[2];
-        let class_stride = passes.output.len() / layouts.classes;
-        sink.take(pipeline, Slab { data: &mut passes.output, class_stride, planes })?;
-    } else {
-        let mut stitcher = Stitcher::new(layout.clone(), layouts.classes)?;
-        let mut tiles = Vec::with_capacity(layout.batch());
-        for first in (0..layout.len()).step_by(layout.batch()) {
-            pipeline.watch().step(Stage::Network, first, layout.len())?;
-            stitcher.finish(layout.finished_before(first), |slab| sink.take(pipeline, slab))?;
-            tiles.clear();
-            for number in first..(first + layout.batch()).min(layout.len()) {
-                tiles.push(passes.tile(number)?);
-            }
-            passes.run(fed, &tiles)?;
-            for (tile, scores) in tiles.iter().zip(passes.output.chunks(passes.tile_output)) {
-                stitcher.add(tile, scores);
-            }
-        }
-        stitcher.finish(layout.shape()[2], |slab| sink.take(pipeline, slab))?;
-    }
-    pipeline.watch().step(Stage::Network, layout.len(), layout.len())?;
+    passes.scores(fed, |slab| sink.take(pipeline, slab))?;
     let confidence = sink.meter.as_ref().map(ConfidenceMeter::finish).unwrap_or_default();
     let metered = sink.meter.filter(|_| pipeline.spec().output.activation == Activation::None);
     let not_finite = sink.not_finite + metered.map_or(0, |meter| meter.not_finite());
-    let slices = sink.slices.map(Decider::finish).transpose()?;
-    Ok(Inferred { ids: sink.decider.finish()?, slices, probabilities: sink.store, confidence, not_finite })
+    let (mut ids, mut slices) = (sink.decider.finish()?, sink.slices.map(Decider::finish).transpose()?);
+    if let Some(edges) = pipeline.edges() {
+        let alike = pipeline.spec().mirror.as_ref().map_or(&[][..], |mirror| &mirror.swap);
+        let there = between.map(|places| at_places(image, places)).transpose()?;
+        let finer = match (slices, between, &there) {
+            (Some(slices), Some(places), Some(image)) => {
+                Some(EdgeDecider::of_slices(working, target, places, slices, image, &decide, edges, alike)?)
+            }
+            _ => None,
+        };
+        let mut deciders = vec![EdgeDecider::new(working, ids, image, &decide, edges, alike)?];
+        deciders.extend(finer);
+        passes.scores(fed, |slab| {
+            deciders.iter_mut().try_for_each(|finer| finer.push_strided(slab.data, slab.class_stride, slab.planes))
+        })?;
+        let mut finished = deciders.into_iter().map(EdgeDecider::finish);
+        ids = finished.next().unwrap_or_else(|| Err(Error::internal("no edges were decided")))?;
+        slices = finished.next().transpose()?;
+    }
+    Ok(Inferred { ids, slices, probabilities: sink.store, confidence, not_finite })
 }
 
 /// Where finished planes of scores go.
@@ -247,6 +243,8 @@ struct Passes<'a> {
     mirrored: Vec<f32>,
     /// Values of one tile's output.
     tile_output: usize,
+    /// The output holds the scores of the whole grid.
+    whole: bool,
 }
 
 impl<'a> Passes<'a> {
@@ -264,11 +262,45 @@ impl<'a> Passes<'a> {
             mirrored: limits::zeroed(if mirror.is_some() { output } else { 0 }, "the mirrored output")?,
             mirror,
             tile_output: output / batch,
+            whole: false,
         })
     }
 
     fn tile(&self, number: usize) -> Result<Tile> {
         self.layout.tile(number).ok_or_else(|| Error::internal(format!("the layout has no tile {number}")))
+    }
+
+    /// Hands the scores of the whole grid to `take`, plane after plane. The network runs again when it is called again, but
+    /// where one patch covers the grid, whose scores are still there.
+    fn scores(&mut self, fed: &[Volume], mut take: impl FnMut(Slab<'_>) -> Result<()>) -> Result<()> {
+        let (layout, watch) = (self.layout, self.pipeline.watch());
+        let done = |tiles: usize| watch.step(Stage::Network, tiles, layout.len());
+        if covers(layout) {
+            if !self.whole {
+                done(0)?;
+                self.run(fed, &[self.tile(0)?])?;
+                self.whole = true;
+            }
+            let class_stride = self.output.len() / self.classes;
+            take(Slab { data: &mut self.output, class_stride, planes: layout.shape()[2] })?;
+        } else {
+            let mut stitcher = Stitcher::new(layout.clone(), self.classes)?;
+            let mut tiles = Vec::with_capacity(layout.batch());
+            for first in (0..layout.len()).step_by(layout.batch()) {
+                done(first)?;
+                stitcher.finish(layout.finished_before(first), &mut take)?;
+                tiles.clear();
+                for number in first..(first + layout.batch()).min(layout.len()) {
+                    tiles.push(self.tile(number)?);
+                }
+                self.run(fed, &tiles)?;
+                for (tile, scores) in tiles.iter().zip(self.output.chunks(self.tile_output)) {
+                    stitcher.add(tile, scores);
+                }
+            }
+            stitcher.finish(layout.shape()[2], &mut take)?;
+        }
+        done(layout.len())
     }
 
     /// Runs the network on `tiles`; their scores are the first ones of `output`.

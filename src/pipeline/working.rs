@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::error::{Result, Warning};
 use crate::geometry::{Field, Grid, Region};
 use crate::intensity::{NonFinitePolicy, replace_non_finite};
+use crate::limits;
 use crate::model::ModelSpec;
 use crate::resample::{resample, straightened};
 use crate::volume::Volume;
@@ -68,6 +69,19 @@ pub(super) fn prepare(
         None => Ok(None),
         Some(region) => fed.iter().map(|volume| volume.cropped(region)).collect::<Result<_>>().map(Some),
     }
+}
+
+/// Slices at `places` along k, which lie within the volume, each interpolated between its two neighbors.
+pub(super) fn at_places(volume: &Volume, places: &[f64]) -> Result<Volume> {
+    let [ni, nj, nk] = volume.grid().shape();
+    let slice = |k: usize| &volume.data()[k.min(nk - 1) * ni * nj..][..ni * nj];
+    let mut out = limits::reserved(places.len() * ni * nj, "slices of the study")?;
+    for &place in places {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the volume")]
+        let (below, part) = (place as usize, place.fract() as f32);
+        out.extend(slice(below).iter().zip(slice(below + 1)).map(|(a, b)| a + part * (b - a)));
+    }
+    Volume::new(volume.grid().of_slices(places)?, out)
 }
 
 /// The channel with values that are not finite replaced: an interpolation would spread them.

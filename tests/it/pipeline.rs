@@ -645,3 +645,50 @@ fn networks_that_do_not_fit_their_description_are_refused() {
         assert_eq!(pipeline.build().unwrap().segment(&study).unwrap_err().kind(), ErrorKind::Model);
     }
 }
+
+/// The network works on 2 mm, the scan has 1 x 1.5 x 2 mm: edges are looked for along i and j.
+#[test]
+fn edges_are_decided_alike_from_the_whole_and_from_tiles() {
+    let study = [texture(grid([20, 17, 23]), 4, false)];
+    let description =
+        format!("{HALO}[grid]\nspacing_mm = [2, 2, 2]\n[output]\nedges = {{ weight = 1.0, reach_mm = 1.0 }}\n");
+    let make = || builder(Network::blurred(4), spec(4, &description));
+    let [whole, plain] = [true, false].map(|edges| segment(make().edges(edges), &study));
+    let moved = ids(&whole).iter().zip(ids(&plain)).filter(|(a, b)| a != b).count();
+    assert!(moved > 20 && moved < ids(&whole).len() / 4, "{moved}");
+    assert_eq!((whole.plan.passes, plain.plan.passes), (1, 1));
+    let text = r#"{"method":"exact","patch":[8,8,8]}"#;
+    let tiled = segment(make().tiling(tiling(text)), &study);
+    assert_eq!((ids(&tiled), tiled.plan.passes), (ids(&whole), 2 * tiled.plan.tiles));
+    assert_ne!(
+        make().build().unwrap().fingerprint().unwrap(),
+        make().edges(false).build().unwrap().fingerprint().unwrap()
+    );
+
+    // Slices at those of the grid but one.
+    let places: Vec<f64> = (0..23).map(|k| if k == 9 { 9.5 } else { f64::from(k) }).collect();
+    let both = make().build().unwrap().segment_slices(&study, &places).unwrap();
+    let slices = both.slices.unwrap();
+    let plane = 20 * 17;
+    let differ = |k: usize| {
+        let range = k * plane..(k + 1) * plane;
+        slices.ids.data()[range.clone()].iter().zip(&ids(&whole)[range]).filter(|(a, b)| a != b).count()
+    };
+    assert!((0..23).filter(|&k| k != 9).map(differ).sum::<usize>() < plane / 20, "the same voxels but for the medians");
+    assert!(differ(9) > 0);
+}
+
+#[test]
+fn a_description_of_edges_that_cannot_be_decided_is_refused() {
+    let logits = |output: &str| format!("schema = 1\nname = 'x'\n[output]\n{output}");
+    for (output, reason) in [
+        ("edges = { weight = 0.0, reach_mm = 1.0 }", "positive"),
+        ("edges = { weight = 1.0, reach_mm = inf }", "positive"),
+        ("edges = { weight = 1.0 }", "reach_mm"),
+        ("back = 'nearest'\nedges = { weight = 1.0, reach_mm = 1.0 }", "linear"),
+        ("activation = 'softmax'\nedges = { weight = 1.0, reach_mm = 1.0 }", "logits"),
+    ] {
+        let error = ModelSpec::parse(&logits(output)).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}

@@ -77,6 +77,7 @@ class Settings(TypedDict):
     probabilities: bool
     instances: bool
     tta: bool
+    edges: bool
     tiling: str | None
     postprocess: str | None
 

@@ -316,6 +316,7 @@ def _settings(
     probabilities: bool = False,
     instances: bool = False,
     tta: bool = False,
+    edges: bool = True,
     tiling: Mapping[str, Any] | None = None,
     postprocess: Sequence[Mapping[str, Any]] | None = None,
 ) -> _native.Settings:
@@ -338,6 +339,7 @@ def _settings(
         "probabilities": probabilities,
         "instances": instances,
         "tta": tta,
+        "edges": edges,
         "tiling": None if tiling is None else json.dumps(tiling),
         "postprocess": None if postprocess is None else json.dumps(postprocess),
     }
@@ -361,6 +363,7 @@ class Pipeline:
         probabilities: keeps the probabilities in a temporary file, for :meth:`Segmentation.probability`.
         instances: numbers the connected pieces of each label, for :attr:`Segmentation.instances`.
         tta: averages with the mirror image, left and right swapped back, in twice the time.
+        edges: decides edges between labels with the scan's intensities, where the model asks for it.
         tiling, postprocess: other than the model's own, as in a model's description.
 
     Raises:
@@ -385,6 +388,7 @@ class Pipeline:
         probabilities: bool = False,
         instances: bool = False,
         tta: bool = False,
+        edges: bool = True,
         tiling: Mapping[str, Any] | None = None,
         postprocess: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
@@ -401,6 +405,7 @@ class Pipeline:
             probabilities=probabilities,
             instances=instances,
             tta=tta,
+            edges=edges,
             tiling=tiling,
             postprocess=postprocess,
         )
@@ -441,8 +446,8 @@ class Pipeline:
                 ``[N, classes, k, j, i]``, as anything that NumPy reads. It is called with the GIL from a thread of this
                 package's, and must be ready for several at once where several threads use the pipeline.
             spec: a model's description as a dict, or the text of one in TOML or JSON.
-            settings: ``threads``, ``max_bytes``, ``labels``, ``probabilities``, ``instances``, ``tta``, ``tiling``,
-                ``postprocess``.
+            settings: ``threads``, ``max_bytes``, ``labels``, ``probabilities``, ``instances``, ``tta``, ``edges``,
+                ``tiling``, ``postprocess``.
 
         Raises:
             ModelError: for a description that makes no sense.

@@ -13,14 +13,18 @@
 //! the four rows around a target row stays below what other classes reach in each undecided voxel is passed over.
 
 mod aligned;
+mod appearance;
+mod edges;
 mod mixed;
 mod oblique;
 mod plane;
 mod rule;
+mod surroundings;
 mod taps;
 mod target;
 mod window;
 
+pub use edges::{EdgeDecider, EdgeOptions};
 pub use plane::DecidedPlane;
 pub use rule::{DecideOptions, Interpolation, Rule};
 
@@ -189,11 +193,7 @@ impl Decider {
         observe: &mut dyn FnMut(&DecidedPlane<'_>) -> Result<()>,
     ) -> Result<()> {
         let plane = self.plane();
-        let fits = depth * plane <= class_stride && slab.len() == self.contests.classes() * class_stride;
-        if !fits || self.taken + depth > self.working[2] {
-            let (n, c) = (slab.len(), self.contests.classes());
-            return Err(Error::internal(format!("{n} scores are no {depth} planes of {c} classes on this grid")));
-        }
+        fits(slab, class_stride, depth, self.contests.classes(), self.working, self.taken)?;
         if depth == 0 {
             return Ok(());
         }
@@ -240,6 +240,22 @@ impl Decider {
             None => target.volume(ids),
         }
     }
+}
+
+/// Checks that a slab holds `depth` planes of a grid of which `taken` have come.
+fn fits(
+    slab: &[f32],
+    class_stride: usize,
+    depth: usize,
+    classes: usize,
+    working: [usize; 3],
+    taken: usize,
+) -> Result<()> {
+    let plane = working[0] * working[1];
+    if depth * plane <= class_stride && slab.len() == classes * class_stride && taken + depth <= working[2] {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{} scores are no {depth} planes of {classes} classes on this grid", slab.len())))
 }
 
 /// The working grid, where labels are decided on it and go on by nearest neighbor to another target.

@@ -106,7 +106,7 @@ impl Layers {
 ///
 /// Adjacent layers meet without gap or overlap because both sides compute the boundary alike.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=count")]
-fn crossing(start: f64, step: f64, layers: &Range<usize>, length: usize, count: usize) -> Range<usize> {
+pub(super) fn crossing(start: f64, step: f64, layers: &Range<usize>, length: usize, count: usize) -> Range<usize> {
     // Number of indices below the layer (rising coordinates) or not below it (falling ones).
     let boundary = |layer: usize| -> usize {
         let rising = step >= 0.0;
@@ -140,7 +140,7 @@ struct Mixed {
 
 /// The eight voxels of the working grid around a target voxel.
 #[derive(Debug, Clone, Copy)]
-struct Cell {
+pub(super) struct Cell {
     i: Tap,
     j: Tap,
     k: Tap,
@@ -149,7 +149,7 @@ struct Cell {
 impl Cell {
     /// Around a coordinate whose third part lies in `layers`.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the axis")]
-    fn at(at: [f64; 3], working: [usize; 3], layers: &Range<usize>) -> Self {
+    pub(super) fn at(at: [f64; 3], working: [usize; 3], layers: &Range<usize>) -> Self {
         let within = at[2].clamp(0.0, float(working[2] - 1));
         let layer = (within as usize).clamp(layers.start, layers.end - 1);
         let k = Tap::new(layer, (within - float(layer)).clamp(0.0, 1.0));
@@ -168,7 +168,7 @@ impl Cell {
     }
 
     /// The interpolated score of a class: along k, then j, then i, as the aligned sweep does.
-    fn score(&self, window: &Window<'_>, class: u16, ni: usize) -> f32 {
+    pub(super) fn score(&self, window: &Window<'_>, class: u16, ni: usize) -> f32 {
         let (near, far) = (window.scores(self.k.first, class), window.scores(self.k.second, class));
         let column = |i: usize| {
             let (a, b) = (self.j.first * ni + i, self.j.second * ni + i);

@@ -7,7 +7,7 @@ use crate::geometry::{Affine, GridRule, SNAP, float, snapped};
 use crate::resample::resample_labels;
 
 /// Scores that a generator spreads over -1..1.
-fn noise(count: usize, seed: u32) -> Vec<f32> {
+pub(super) fn noise(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -21,7 +21,7 @@ fn noise(count: usize, seed: u32) -> Vec<f32> {
 }
 
 /// Scores with regions as large as a few voxels: what a trained network gives, with many cells that agree.
-fn smooth(working: [usize; 3], classes: usize, seed: u32) -> Vec<f32> {
+pub(super) fn smooth(working: [usize; 3], classes: usize, seed: u32) -> Vec<f32> {
     let coarse = noise(classes * 27, seed);
     let mut scores = Vec::new();
     for class in 0..classes {

@@ -87,11 +87,16 @@ impl Kept {
     /// Keeps the last plane of a slab of `depth` planes.
     pub(super) fn keep(&mut self, slab: &[f32], class_stride: usize, notes: &Notes, depth: usize) {
         let (plane, rows) = (self.notes.codes.len(), self.notes.largest.len());
+        self.keep_scores(slab, class_stride, plane, depth);
+        self.notes.codes.copy_from_slice(&notes.codes[(depth - 1) * plane..][..plane]);
+        self.notes.largest.copy_from_slice(&notes.largest[(depth - 1) * rows..][..rows]);
+    }
+
+    /// Keeps the scores of the last plane of a slab alone.
+    pub(super) fn keep_scores(&mut self, slab: &[f32], class_stride: usize, plane: usize, depth: usize) {
         for (kept, class) in self.scores.chunks_mut(plane).zip(slab.chunks(class_stride)) {
             kept.copy_from_slice(&class[(depth - 1) * plane..][..plane]);
         }
-        self.notes.codes.copy_from_slice(&notes.codes[(depth - 1) * plane..][..plane]);
-        self.notes.largest.copy_from_slice(&notes.largest[(depth - 1) * rows..][..rows]);
     }
 }
 
