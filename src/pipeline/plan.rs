@@ -244,7 +244,7 @@ impl Plan {
             working: working.shape(),
             patch: layout.patch(),
             tiles: layout.len(),
-            passes: runs * if edges > 0 && !covers(layout) { 2 * layout.passes() } else { layout.passes() },
+            passes: runs * rounds(pipeline, layout) * layout.passes(),
             tta: pipeline.settings.tta,
             stages,
             peak_bytes,
@@ -274,6 +274,11 @@ fn pass_bytes(
         + values(&layout.output())
         + planes
         + targets.iter().map(|target| Decider::bytes(working, target, decide, depth)).sum::<u64>()
+}
+
+/// How often the network sees each patch: a second time where edges are decided from scores that are gone by then.
+pub(super) fn rounds(pipeline: &Pipeline, layout: &Layout) -> usize {
+    if pipeline.edges().is_some() && !covers(layout) { 2 } else { 1 }
 }
 
 /// True when one patch's output is the whole grid, so that nothing has to be stitched.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::mirror::Mirror;
-use super::plan::{Layouts, covers};
+use super::plan::{Layouts, covers, rounds};
 use super::probabilities::Probabilities;
 use super::progress::Stage;
 use super::quality::{NOT_FOUND, judge};
@@ -243,8 +243,8 @@ struct Passes<'a> {
     mirrored: Vec<f32>,
     /// Values of one tile's output.
     tile_output: usize,
-    /// The output holds the scores of the whole grid.
-    whole: bool,
+    /// How often the scores of the whole grid were handed out.
+    taken: usize,
 }
 
 impl<'a> Passes<'a> {
@@ -262,7 +262,7 @@ impl<'a> Passes<'a> {
             mirrored: limits::zeroed(if mirror.is_some() { output } else { 0 }, "the mirrored output")?,
             mirror,
             tile_output: output / batch,
-            whole: false,
+            taken: 0,
         })
     }
 
@@ -274,15 +274,17 @@ impl<'a> Passes<'a> {
     /// where one patch covers the grid, whose scores are still there.
     fn scores(&mut self, fed: &[Volume], mut take: impl FnMut(Slab<'_>) -> Result<()>) -> Result<()> {
         let (layout, watch) = (self.layout, self.pipeline.watch());
-        let done = |tiles: usize| watch.step(Stage::Network, tiles, layout.len());
+        let (before, all) = (self.taken * layout.len(), rounds(self.pipeline, layout) * layout.len());
+        let done = |tiles: usize| watch.step(Stage::Network, before + tiles, all);
+        self.taken += 1;
         if covers(layout) {
-            if !self.whole {
+            if before == 0 {
                 done(0)?;
                 self.run(fed, &[self.tile(0)?])?;
-                self.whole = true;
+                done(1)?;
             }
             let class_stride = self.output.len() / self.classes;
-            take(Slab { data: &mut self.output, class_stride, planes: layout.shape()[2] })?;
+            take(Slab { data: &mut self.output, class_stride, planes: layout.shape()[2] })
         } else {
             let mut stitcher = Stitcher::new(layout.clone(), self.classes)?;
             let mut tiles = Vec::with_capacity(layout.batch());
@@ -299,8 +301,9 @@ impl<'a> Passes<'a> {
                 }
             }
             stitcher.finish(layout.shape()[2], &mut take)?;
+            // A second round begins with this step.
+            if before + layout.len() == all { done(layout.len()) } else { Ok(()) }
         }
-        done(layout.len())
     }
 
     /// Runs the network on `tiles`; their scores are the first ones of `output`.

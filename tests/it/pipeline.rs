@@ -577,10 +577,12 @@ fn odd_intensities_come_with_a_warning() {
 #[test]
 fn progress_goes_up_and_a_cancelled_run_stops() {
     let study = [texture(grid([16, 16, 16]), 2, true)];
-    for text in [r#"{"method":"whole"}"#, r#"{"method":"sliding-window","patch":[8,8,8]}"#] {
+    let ways = [r#"{"method":"whole"}"#, r#"{"method":"sliding-window","patch":[8,8,8]}"#];
+    let edges = "[output]\nedges = { weight = 1.0, reach_mm = 2.0 }";
+    for (text, description) in itertools::iproduct!(ways, ["", edges]) {
         let steps: Arc<Mutex<Vec<Progress>>> = Arc::default();
         let seen = Arc::clone(&steps);
-        let make = || builder(Network::pointwise(2), spec(2, "")).tiling(tiling(text));
+        let make = || builder(Network::pointwise(2), spec(2, description)).tiling(tiling(text));
         segment(make().progress(Arc::new(move |step| seen.lock().unwrap().push(step))), &study);
         let order = [Stage::Prepare, Stage::Network, Stage::Postprocess];
         let place = |step: &Progress| (order.iter().position(|stage| *stage == step.stage).unwrap(), step.done);
