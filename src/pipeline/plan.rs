@@ -80,7 +80,7 @@ impl Layouts {
         refuse_sheared(spec, &working, wanted)?;
         let layout = Layout::new(wanted, working.shape(), &network)?;
         let classes = classes(spec, pipeline.predictor.as_ref(), &layout)?;
-        let decide = decide_options(spec, classes);
+        let decide = decide_options(pipeline, classes);
         if pipeline.settings.tta {
             other_side(spec, classes)?;
         }
@@ -213,7 +213,7 @@ impl Plan {
         let cropped = if spec.input.crop.is_some() { fed } else { 0 };
         let prepare = fed - floats(working.voxels()) + resampled.max(cropped + floats(working.voxels()));
         let runs = 1 + usize::from(pipeline.settings.tta);
-        let edges = match pipeline.edges() {
+        let edges = match decide.edges {
             Some(_) => targets.iter().map(|target| EdgeDecider::bytes(working, target, decide)).sum(),
             None => 0,
         };
@@ -295,9 +295,14 @@ fn classes(spec: &ModelSpec, predictor: &dyn Predictor, layout: &Layout) -> Resu
     shape.get(1).copied().ok_or_else(|| Error::model("the network's output has no axis of classes"))
 }
 
-fn decide_options(spec: &ModelSpec, classes: usize) -> DecideOptions {
-    DecideOptions::new(spec.ids(classes))
+fn decide_options(pipeline: &Pipeline, classes: usize) -> DecideOptions {
+    let spec = pipeline.spec();
+    let options = DecideOptions::new(spec.ids(classes))
         .with_rule(spec.output.decision.clone())
         .with_outside(spec.output.outside)
-        .with_interpolation(spec.output.back)
+        .with_interpolation(spec.output.back);
+    match pipeline.edges() {
+        Some(edges) => options.with_edges(*edges, spec.mirror.clone().unwrap_or_default().swap),
+        None => options,
+    }
 }

@@ -176,16 +176,15 @@ fn infer(
     let metered = sink.meter.filter(|_| pipeline.spec().output.activation == Activation::None);
     let not_finite = sink.not_finite + metered.map_or(0, |meter| meter.not_finite());
     let (mut ids, mut slices) = (sink.decider.finish()?, sink.slices.map(Decider::finish).transpose()?);
-    if let Some(edges) = pipeline.edges() {
-        let alike = pipeline.spec().mirror.as_ref().map_or(&[][..], |mirror| &mirror.swap);
+    if decide.edges.is_some() {
         let there = between.map(|places| at_places(image, places)).transpose()?;
         let finer = match (slices, between, &there) {
             (Some(slices), Some(places), Some(image)) => {
-                Some(EdgeDecider::of_slices(working, target, places, slices, image, &decide, edges, alike)?)
+                Some(EdgeDecider::of_slices(working, target, places, slices, image, &decide)?)
             }
             _ => None,
         };
-        let mut deciders = vec![EdgeDecider::new(working, ids, image, &decide, edges, alike)?];
+        let mut deciders = vec![EdgeDecider::new(working, ids, image, &decide)?];
         deciders.extend(finer);
         passes.scores(fed, |slab| {
             deciders.iter_mut().try_for_each(|finer| finer.push_strided(slab.data, slab.class_stride, slab.planes))

@@ -18,14 +18,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::appearance::{Look, looks};
-use super::oblique::{Cell, crossing};
+use super::oblique::{Cell, Layers};
 use super::rule::Contests;
 use super::surroundings::Surroundings;
 use super::target::Target;
 use super::window::{Kept, Notes, Window};
 use super::{DecideOptions, fits};
 use crate::error::{Error, Result};
-use crate::geometry::{Affine, Grid, float};
+use crate::geometry::{Grid, float};
 use crate::limits;
 use crate::volume::Volume;
 
@@ -55,10 +55,7 @@ impl EdgeOptions {
 /// [`Decider`](super::Decider). Voxels without an edge keep their label.
 #[derive(Debug)]
 pub struct EdgeDecider<'a> {
-    /// Target index to working index.
-    map: Affine,
-    working: [usize; 3],
-    target: Target,
+    layers: Layers,
     radius: [usize; 3],
     weight: f32,
     image: &'a [f32],
@@ -72,28 +69,18 @@ pub struct EdgeDecider<'a> {
     kept: Kept,
     /// Working planes taken.
     taken: usize,
-    /// Layers of cells decided.
-    decided: usize,
 }
 
 impl<'a> EdgeDecider<'a> {
-    /// For scores on `working` that were decided to `labels`, on whose grid `image` lies. `alike` are pairs of classes
-    /// that look the same, as left and right do.
+    /// For scores on `working` that were decided to `labels`, on whose grid `image` lies.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Model`] when the decision is not the largest of interpolated scores or classes share an id;
-    /// [`crate::ErrorKind::Usage`] when `image` lies on another grid; [`crate::ErrorKind::Limit`] when the memory cannot
-    /// be had.
-    pub fn new(
-        working: &Grid,
-        labels: Volume<u16>,
-        image: &'a Volume,
-        options: &DecideOptions,
-        edges: &EdgeOptions,
-        alike: &[[usize; 2]],
-    ) -> Result<Self> {
+    /// [`crate::ErrorKind::Model`] when `options` have no edges, their rule is not the largest score or classes share an
+    /// id; [`crate::ErrorKind::Usage`] when `image` lies on another grid; [`crate::ErrorKind::Limit`] when the memory
+    /// cannot be had.
+    pub fn new(working: &Grid, labels: Volume<u16>, image: &'a Volume, options: &DecideOptions) -> Result<Self> {
         let target = Target { grid: *labels.grid(), places: None };
-        Self::onto(working, target, labels, image, options, edges, alike)
+        Self::onto(working, target, labels, image, options)
     }
 
     /// As [`EdgeDecider::new`], for labels and image of slices at `places` along k of `grid`, see
@@ -101,7 +88,6 @@ impl<'a> EdgeDecider<'a> {
     ///
     /// # Errors
     /// As [`EdgeDecider::new`].
-    #[expect(clippy::too_many_arguments, reason = "grid and places beside those of `new`")]
     pub fn of_slices(
         working: &Grid,
         grid: &Grid,
@@ -109,11 +95,9 @@ impl<'a> EdgeDecider<'a> {
         labels: Volume<u16>,
         image: &'a Volume,
         options: &DecideOptions,
-        edges: &EdgeOptions,
-        alike: &[[usize; 2]],
     ) -> Result<Self> {
         let target = Target { grid: *grid, places: Some(places.to_vec()) };
-        Self::onto(working, target, labels, image, options, edges, alike)
+        Self::onto(working, target, labels, image, options)
     }
 
     fn onto(
@@ -122,13 +106,11 @@ impl<'a> EdgeDecider<'a> {
         labels: Volume<u16>,
         image: &'a Volume,
         options: &DecideOptions,
-        edges: &EdgeOptions,
-        alike: &[[usize; 2]],
     ) -> Result<Self> {
         let contests = Contests::new(options)?;
-        if !contests.is_argmax() {
+        let Some(edges) = options.edges.filter(|_| contests.is_argmax()) else {
             return Err(Error::model("edges can be decided with intensities only where the largest score decides"));
-        }
+        };
         let shape = target.shape();
         if labels.grid().shape() != shape || image.grid().shape() != shape {
             return Err(Error::usage("labels and image do not lie on one grid"));
@@ -140,7 +122,7 @@ impl<'a> EdgeDecider<'a> {
             return Err(Error::internal("a label is none of the network's"));
         }
         let mut same: Vec<usize> = (0..options.ids.len()).collect();
-        for &[a, b] in alike {
+        for &[a, b] in &options.alike {
             if a.max(b) >= same.len() {
                 return Err(Error::model(format!("class {} of {} is said to look like another", a.max(b), same.len())));
             }
@@ -153,9 +135,7 @@ impl<'a> EdgeDecider<'a> {
         let mut ids = limits::reserved(before.len(), "a label volume")?;
         ids.extend_from_slice(&before);
         Ok(Self {
-            map: target.grid.index_map_to(working),
-            working: working.shape(),
-            target,
+            layers: Layers::new(target.grid.index_map_to(working), working.shape(), target, options.outside),
             radius,
             weight: edges.weight,
             image: image.data(),
@@ -166,7 +146,6 @@ impl<'a> EdgeDecider<'a> {
             ids,
             kept: Kept { scores, notes: Notes::default() },
             taken: 0,
-            decided: 0,
         })
     }
 
@@ -184,18 +163,18 @@ impl<'a> EdgeDecider<'a> {
     /// As [`Decider::push_strided`](super::Decider::push_strided).
     pub fn push_strided(&mut self, slab: &[f32], class_stride: usize, depth: usize) -> Result<()> {
         let classes = self.contests.classes();
-        fits(slab, class_stride, depth, classes, self.working, self.taken)?;
+        let working = self.layers.working;
+        fits(slab, class_stride, depth, classes, working, self.taken)?;
         if depth == 0 {
             return Ok(());
         }
-        let plane = self.working[0] * self.working[1];
+        let plane = working[0] * working[1];
         let notes = Notes::default();
         let window = Window { plane, kept: &self.kept, slab, class_stride, notes: &notes, first: self.taken, depth };
-        let complete = window.last() + 1 == self.working[2];
-        let layers = self.decided..window.last() + usize::from(complete);
+        let layers = self.layers.at_hand(&window);
         if !layers.is_empty() {
             let mut ids = std::mem::take(&mut self.ids);
-            let [ni, nj, _] = self.target.shape();
+            let [ni, nj, _] = self.layers.target.shape();
             let decided = ids.par_chunks_mut(ni * nj).enumerate().try_for_each(|(k, plane)| {
                 let mut scratch = Scratch::new(ni)?;
                 for (j, row) in plane.chunks_mut(ni).enumerate() {
@@ -205,7 +184,7 @@ impl<'a> EdgeDecider<'a> {
             });
             self.ids = ids;
             decided?;
-            self.decided = layers.end;
+            self.layers.decided = layers.end;
         }
         self.taken += depth;
         self.kept.keep_scores(slab, class_stride, plane, depth);
@@ -217,10 +196,10 @@ impl<'a> EdgeDecider<'a> {
     /// # Errors
     /// [`crate::ErrorKind::Internal`] when planes are missing.
     pub fn finish(self) -> Result<Volume<u16>> {
-        if self.taken != self.working[2] {
-            return Err(Error::internal(format!("{} of {} planes of scores came", self.taken, self.working[2])));
+        if self.taken != self.layers.working[2] {
+            return Err(Error::internal(format!("{} of {} planes of scores came", self.taken, self.layers.working[2])));
         }
-        self.target.volume(self.ids)
+        self.layers.target.volume(self.ids)
     }
 
     fn decide_row(
@@ -231,19 +210,18 @@ impl<'a> EdgeDecider<'a> {
         scratch: &mut Scratch,
         out: &mut [u16],
     ) {
-        let (start, step) = (self.map.apply([0.0, float(j), self.target.at(2, k)]), self.map.column(0));
-        let crossed = crossing(start[2], step[2], layers, self.working[2], out.len());
-        if crossed.is_empty() {
+        let (start, step, range) = self.layers.row(layers, [j, k]);
+        if range.is_empty() {
             return;
         }
-        let shape = self.target.shape();
+        let (shape, working) = (self.layers.target.shape(), self.layers.working);
         let around = Surroundings { ids: &self.before, shape, radius: self.radius };
         around.edges(j, k, &mut scratch.columns, &mut scratch.edges);
-        for i in crossed.filter(|&i| scratch.edges[i]) {
+        for i in range.filter(|&i| scratch.edges[i]) {
             let value = self.image[(k * shape[1] + j) * shape[0] + i];
             around.labels([i, j, k], &mut scratch.labels);
             let at = [0, 1, 2].map(|axis| start[axis] + step[axis] * float(i));
-            if let Some(id) = self.decide(window, &Cell::at(at, self.working, layers), value, &scratch.labels) {
+            if let Some(id) = self.decide(window, &Cell::at(at, working, layers), value, &scratch.labels) {
                 out[i] = id;
             }
         }
@@ -262,7 +240,7 @@ impl<'a> EdgeDecider<'a> {
             let distance = (value - self.looks[class]?.middle) / spread;
             let likelihood = -2.0 * (distance * distance / 3.0).ln_1p();
             let channel = u16::try_from(class).unwrap_or(u16::MAX);
-            let score = cell.score(window, channel, self.working[0]) + self.weight * likelihood;
+            let score = cell.score(window, channel, self.layers.working[0]) + self.weight * likelihood;
             if score > best.0 || (score >= best.0 && class < best.2) {
                 best = (score, Some(id), class);
             }
@@ -304,7 +282,8 @@ mod tests {
     use super::super::Decider;
     use super::super::tests::{noise, smooth};
     use super::*;
-    use crate::geometry::GridRule;
+    use crate::geometry::{Affine, GridRule};
+    use crate::resample::Outside;
 
     const EDGES: EdgeOptions = EdgeOptions { weight: 1.0, reach_mm: 1.0 };
 
@@ -315,13 +294,14 @@ mod tests {
     /// Labels of scores, and the same with edges decided, pushed in slabs of `depth` planes.
     fn decide(working: &Grid, image: &Volume, scores: &[f32], depth: usize) -> [Vec<u16>; 2] {
         let classes = scores.len() / working.voxels();
+        let alike = if classes > 2 { vec![[1, 2]] } else { Vec::new() };
         let options = DecideOptions::new((0..classes).map(|class| 5 * u16::try_from(class).unwrap()).collect());
+        let options = options.with_edges(EDGES, alike).with_outside(Outside::Background);
         let mut decider = Decider::new(working, image.grid(), &options).unwrap();
         decider.push(scores, working.shape()[2]).unwrap();
         let labels = decider.finish().unwrap();
         let before = labels.data().to_vec();
-        let alike: &[_] = if classes > 2 { &[[1, 2]] } else { &[] };
-        let mut edges = EdgeDecider::new(working, labels, image, &options, &EDGES, alike).unwrap();
+        let mut edges = EdgeDecider::new(working, labels, image, &options).unwrap();
         let [ni, nj, nk] = working.shape();
         for k in (0..nk).step_by(depth) {
             let depth = depth.min(nk - k);
@@ -392,6 +372,21 @@ mod tests {
                 assert_eq!(ids, labels.mapped(order).data(), "{code} {depth}");
             }
         }
+    }
+
+    #[test]
+    fn beyond_the_field_of_view_nothing_is_decided() {
+        let working = working([7, 6, 5]);
+        let field = working.respaced([1.0; 3], GridRule::HalfPixel).unwrap();
+        let wide = field.window([-3.0; 3], field.shape().map(|n| n + 6)).unwrap();
+        let [before, after] = decide(&working, &image(wide, 9), &smooth(working.shape(), 4, 5), 5);
+        let [ni, nj, nk] = field.shape();
+        let within =
+            |[i, j, k]: [usize; 3]| (3..ni + 3).contains(&i) && (3..nj + 3).contains(&j) && (3..nk + 3).contains(&k);
+        let places = itertools::iproduct!(0..nk + 6, 0..nj + 6, 0..ni + 6).map(|(k, j, i)| [i, j, k]);
+        let changed: Vec<bool> =
+            before.iter().zip(&after).zip(places).filter(|((a, b), _)| a != b).map(|(_, at)| within(at)).collect();
+        assert!(changed.len() > 50 && changed.iter().all(|&within| within));
     }
 
     #[test]

@@ -19,11 +19,11 @@ use crate::resample::Outside;
 pub(super) struct Layers {
     /// Target index to working index.
     map: Affine,
-    working: [usize; 3],
-    target: Target,
+    pub(super) working: [usize; 3],
+    pub(super) target: Target,
     outside: Outside,
     /// Layers decided.
-    decided: usize,
+    pub(super) decided: usize,
 }
 
 impl Layers {
@@ -38,9 +38,7 @@ impl Layers {
 
     /// Decides all voxels whose scores are at hand.
     pub(super) fn advance(&mut self, contests: &Contests, window: &Window<'_>, out: &mut [u16]) -> Result<()> {
-        let complete = window.last() + 1 == self.working[2];
-        let until = window.last() + usize::from(complete);
-        let layers = self.decided..until;
+        let layers = self.at_hand(window);
         if layers.is_empty() {
             return Ok(());
         }
@@ -52,8 +50,30 @@ impl Layers {
             }
             Ok(())
         })?;
-        self.decided = until;
+        self.decided = layers.end;
         Ok(())
+    }
+
+    /// The layers whose scores are at hand and that are not decided yet.
+    pub(super) fn at_hand(&self, window: &Window<'_>) -> Range<usize> {
+        let complete = window.last() + 1 == self.working[2];
+        self.decided..window.last() + usize::from(complete)
+    }
+
+    /// The first voxel of row (j, k) of the target as an index of the working grid, the step to the next, and the voxels of
+    /// that row that lie in `layers` and are not outside.
+    pub(super) fn row(&self, layers: &Range<usize>, [j, k]: [usize; 2]) -> ([f64; 3], [f64; 3], Range<usize>) {
+        let count = self.target.shape()[0];
+        let (start, step) = (self.map.apply([0.0, float(j), self.target.at(2, k)]), self.map.column(0));
+        let crossed = crossing(start[2], step[2], layers, self.working[2], count);
+        let seen = match self.outside {
+            Outside::Clamp => 0..count,
+            Outside::Background => {
+                let high = self.working.map(|n| float(n) - 0.5 + SNAP);
+                interval(start, step, [-0.5 - SNAP; 3], high, count)
+            }
+        };
+        (start, step, crossed.start.max(seen.start)..crossed.end.min(seen.end))
     }
 
     fn decide_row(
@@ -61,20 +81,11 @@ impl Layers {
         contests: &Contests,
         window: &Window<'_>,
         layers: Range<usize>,
-        [j, k]: [usize; 2],
+        row: [usize; 2],
         scratch: &mut Scratch,
         out: &mut [u16],
     ) {
-        let (start, step) = (self.map.apply([0.0, float(j), self.target.at(2, k)]), self.map.column(0));
-        let crossed = crossing(start[2], step[2], &layers, self.working[2], out.len());
-        let seen = match self.outside {
-            Outside::Clamp => 0..out.len(),
-            Outside::Background => {
-                let high = self.working.map(|n| float(n) - 0.5 + SNAP);
-                interval(start, step, [-0.5 - SNAP; 3], high, out.len())
-            }
-        };
-        let range = crossed.start.max(seen.start)..crossed.end.min(seen.end);
+        let (start, step, range) = self.row(&layers, row);
         if range.is_empty() {
             return;
         }
@@ -106,7 +117,7 @@ impl Layers {
 ///
 /// Adjacent layers meet without gap or overlap because both sides compute the boundary alike.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=count")]
-pub(super) fn crossing(start: f64, step: f64, layers: &Range<usize>, length: usize, count: usize) -> Range<usize> {
+fn crossing(start: f64, step: f64, layers: &Range<usize>, length: usize, count: usize) -> Range<usize> {
     // Number of indices below the layer (rising coordinates) or not below it (falling ones).
     let boundary = |layer: usize| -> usize {
         let rising = step >= 0.0;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::edges::EdgeOptions;
 use crate::error::{Error, Result};
 use crate::resample::Outside;
 
@@ -55,13 +56,24 @@ pub struct DecideOptions {
     pub outside: Outside,
     /// Working grid to target.
     pub interpolation: Interpolation,
+    /// How an [`EdgeDecider`](super::EdgeDecider) decides edges afterwards.
+    pub edges: Option<EdgeOptions>,
+    /// Pairs of classes that look the same in a scan, as left and right do.
+    pub alike: Vec<[usize; 2]>,
 }
 
 impl DecideOptions {
     /// Argmax with these ids, background beyond the working grid, linear.
     #[must_use]
     pub fn new(ids: Vec<u16>) -> Self {
-        Self { rule: Rule::Argmax, ids, outside: Outside::default(), interpolation: Interpolation::default() }
+        Self {
+            rule: Rule::Argmax,
+            ids,
+            outside: Outside::default(),
+            interpolation: Interpolation::default(),
+            edges: None,
+            alike: Vec::new(),
+        }
     }
 
     /// With another rule.
@@ -80,6 +92,12 @@ impl DecideOptions {
     #[must_use]
     pub fn with_interpolation(self, interpolation: Interpolation) -> Self {
         Self { interpolation, ..self }
+    }
+
+    /// With edges decided by intensity, where the classes of each pair look `alike`.
+    #[must_use]
+    pub fn with_edges(self, edges: EdgeOptions, alike: Vec<[usize; 2]>) -> Self {
+        Self { edges: Some(edges), alike, ..self }
     }
 }
 
