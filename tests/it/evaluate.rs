@@ -208,8 +208,10 @@ proptest! {
             prop_assert!(near(label.scores.hd95_mm, percentile95(&there).max(percentile95(&back))));
             prop_assert!(near(pooled.scores.hd95_mm, percentile95(&all)));
             prop_assert!(near(label.scores.mean_surface_distance_mm, all.iter().sum::<f64>() / all.len() as f64));
-            let within = all.iter().filter(|mm| **mm <= 1.1).count() as f64 / all.len() as f64;
-            prop_assert!(near(label.scores.surface_dice, within));
+            // What is a millionth farther counts as within: spacings are often rounded to f32.
+            let within = |mm: f64| all.iter().filter(|at| **at <= mm).count() as f64 / all.len() as f64;
+            let dice = label.scores.surface_dice;
+            prop_assert!(near(dice, within(1.1)) || near(dice, within(1.1 * (1.0 + 1e-6))));
         }
     }
 
