@@ -110,7 +110,8 @@ impl PipelineBuilder {
         self
     }
 
-    /// Keeps the probabilities of all classes in a temporary file, for [`Outcome::probabilities`].
+    /// Keeps the probabilities of all classes in a temporary file, for [`Outcome::probabilities`]. They are the network's:
+    /// what [`PipelineBuilder::edges`] changes is not in them.
     #[must_use]
     pub fn keep_probabilities(mut self, keep: bool) -> Self {
         self.settings.keep_probabilities = keep;

@@ -52,6 +52,8 @@ pub struct Plan {
     pub passes: usize,
     /// Scores are averaged over left/right flips.
     pub tta: bool,
+    /// Edges between labels are decided with the scan's intensities.
+    pub edges: bool,
     /// Peak bytes of each stage.
     pub stages: Vec<StageBytes>,
     /// The largest of them.
@@ -246,6 +248,7 @@ impl Plan {
             tiles: layout.len(),
             passes: runs * rounds(pipeline, layout) * layout.passes(),
             tta: pipeline.settings.tta,
+            edges: pipeline.edges().is_some(),
             stages,
             peak_bytes,
         })

@@ -659,6 +659,7 @@ fn edges_are_decided_alike_from_the_whole_and_from_tiles() {
     let moved = ids(&whole).iter().zip(ids(&plain)).filter(|(a, b)| a != b).count();
     assert!(moved > 20 && moved < ids(&whole).len() / 4, "{moved}");
     assert_eq!((whole.plan.passes, plain.plan.passes), (1, 1));
+    assert_eq!((whole.plan.edges, plain.plan.edges), (true, false));
     let text = r#"{"method":"exact","patch":[8,8,8]}"#;
     let tiled = segment(make().tiling(tiling(text)), &study);
     assert_eq!((ids(&tiled), tiled.plan.passes), (ids(&whole), 2 * tiled.plan.tiles));

@@ -41,28 +41,24 @@ pub(super) fn looks(
 ) -> Result<Vec<Option<Look>>> {
     let [ni, nj, nk] = labels.shape;
     let of = |id: u16| alike[class[usize::from(id)]];
-    let none = || std::iter::repeat_with(Values::default).take(alike.len()).collect::<Vec<_>>();
-    let collected = (0..nk).into_par_iter().try_fold(none, |mut values, k| {
-        let (mut columns, mut edges) = (limits::zeroed(ni, "a row")?, limits::zeroed(ni, "a row")?);
-        for j in 0..nj {
-            labels.edges(j, k, &mut columns, &mut edges);
-            let row = (k * nj + j) * ni..(k * nj + j + 1) * ni;
-            let (ids, image) = (&labels.ids[row.clone()], &image[row]);
-            let mut start = 0;
-            while start < ni {
-                let (id, edge) = (ids[start], edges[start]);
-                let alike = ids[start..].iter().zip(&edges[start..]).take_while(|&pair| pair == (&id, &edge));
-                let stretch = start..start + alike.count();
-                values[of(id)].of(edge).extend(image[stretch.clone()].iter().filter(|value| value.is_finite()));
-                start = stretch.end;
-            }
+    let mut values = Vec::new();
+    values.resize_with(alike.len(), Values::default);
+    let (mut columns, mut edges) = (limits::zeroed(ni, "a row")?, limits::zeroed(ni, "a row")?);
+    for (k, j) in itertools::iproduct!(0..nk, 0..nj) {
+        labels.edges(j, k, &mut columns, &mut edges);
+        let row = (k * nj + j) * ni..(k * nj + j + 1) * ni;
+        let (ids, image) = (&labels.ids[row.clone()], &image[row]);
+        let mut start = 0;
+        while start < ni {
+            let (id, edge) = (ids[start], edges[start]);
+            let alike = ids[start..].iter().zip(&edges[start..]).take_while(|&pair| pair == (&id, &edge));
+            let stretch = start..start + alike.count();
+            let Values { inside, edge: beside } = &mut values[of(id)];
+            let values = if edge { beside } else { inside };
+            values.extend(image[stretch.clone()].iter().filter(|value| value.is_finite()));
+            start = stretch.end;
         }
-        Ok(values)
-    });
-    let values = collected.try_reduce(none, |mut all, some| {
-        all.iter_mut().zip(some).for_each(|(all, some)| all.append(some));
-        Ok(all)
-    })?;
+    }
     let mut looks: Vec<Option<Look>> = values.into_par_iter().map(Values::look).collect();
     let mut spreads: Vec<f32> = looks.iter().skip(1).flatten().map(|look| look.spread).collect();
     let least = LEAST_SPREAD * median(&mut spreads).unwrap_or(0.0);
@@ -73,15 +69,6 @@ pub(super) fn looks(
 }
 
 impl Values {
-    fn of(&mut self, edge: bool) -> &mut Vec<f32> {
-        if edge { &mut self.edge } else { &mut self.inside }
-    }
-
-    fn append(&mut self, mut other: Self) {
-        self.inside.append(&mut other.inside);
-        self.edge.append(&mut other.edge);
-    }
-
     fn look(mut self) -> Option<Look> {
         if self.inside.len() < LEAST {
             self.inside.append(&mut self.edge);
