@@ -178,20 +178,18 @@ fn infer(
     let (mut ids, mut slices) = (sink.decider.finish()?, sink.slices.map(Decider::finish).transpose()?);
     if decide.edges.is_some() {
         let there = between.map(|places| at_places(image, places)).transpose()?;
-        let finer = match (slices, between, &there) {
+        let mut of_slices = match (slices, between, &there) {
             (Some(slices), Some(places), Some(image)) => {
                 Some(EdgeDecider::of_slices(working, target, places, slices, image, &decide)?)
             }
             _ => None,
         };
-        let mut deciders = vec![EdgeDecider::new(working, ids, image, &decide)?];
-        deciders.extend(finer);
+        let mut edges = EdgeDecider::new(working, ids, image, &decide)?;
         passes.scores(fed, |slab| {
-            deciders.iter_mut().try_for_each(|finer| finer.push_strided(slab.data, slab.class_stride, slab.planes))
+            let mut deciders = std::iter::once(&mut edges).chain(&mut of_slices);
+            deciders.try_for_each(|edges| edges.push_strided(slab.data, slab.class_stride, slab.planes))
         })?;
-        let mut finished = deciders.into_iter().map(EdgeDecider::finish);
-        ids = finished.next().unwrap_or_else(|| Err(Error::internal("no edges were decided")))?;
-        slices = finished.next().transpose()?;
+        (ids, slices) = (edges.finish()?, of_slices.map(EdgeDecider::finish).transpose()?);
     }
     Ok(Inferred { ids, slices, probabilities: sink.store, confidence, not_finite })
 }
